@@ -1,0 +1,132 @@
+/*
+ * The agent's core: the lease, the life cycle of each pool on this node, and the place of witness
+ * duty. Pure: no I/O, no clock, no randomness.
+ *
+ * Invariants (ph_agent_validate()):
+ *   - no task that could make a pool run is started unless the lease is valid and the order's
+ *     generation is the lease's;
+ *   - an ended lease is never extended: only a welcome with a higher generation begins a new one, and
+ *     only after the guard said that nothing is left of the old one;
+ *   - term and per-pool epochs only grow, and are durable before anything is done under them.
+ */
+#ifndef PH_AGENT_CORE_H
+#define PH_AGENT_CORE_H
+
+#include "proto/catalogue.h"
+
+struct ph_agent;
+
+enum ph_task_kind {
+    PH_TASK_ACTIVATE,   /* driver: data to the active place; result: path, data_epoch */
+    PH_TASK_DEACTIVATE, /* driver: release the data */
+    PH_TASK_COPY,       /* driver + stream: one copy to peer; result: sequence, age_ms, bytes, hash */
+    PH_TASK_DROP,       /* driver: remove every trace */
+    PH_TASK_VM_START,   /* workload driver; result: pid */
+    PH_TASK_VM_STOP,    /* workload driver: signal, wait, kill; done when nothing is left of it */
+    PH_TASK_KILL        /* everything of the pool at once (cgroup.kill), then wait until empty */
+};
+
+struct ph_task {
+    int64_t number;     /* ascending; names the task in its result */
+    enum ph_task_kind kind;
+    int64_t epoch;
+    int64_t generation; /* of the lease it is started under */
+    struct ph_order order; /* owned copy: pool, vms, create */
+    char vm[PH_NAME_BYTES_MAX + 1];
+    struct ph_peer peer;   /* COPY: to whom */
+    bool last;             /* COPY: the pool is released: this is the final copy */
+    uint64_t timeout_ms;   /* after which the shell reports -ETIMEDOUT, though it may still hang */
+};
+
+struct ph_task_result {
+    int64_t number;
+    int status;            /* 0 or negative errno */
+    const char *reason;    /* when status != 0: a sentence with the next step; borrowed */
+    int64_t pid;           /* VM_START */
+    int64_t data_epoch, sequence, age_ms, bytes;
+    const char *hash;
+};
+
+enum ph_agent_event_kind {
+    PH_AE_TICK,
+    PH_AE_MESSAGE,     /* from the manager's key: type, body */
+    PH_AE_TASK_DONE,   /* result */
+    PH_AE_TASK_PROGRESS, /* COPY: result->bytes so far, progress in result->sequence (0..100) */
+    PH_AE_VM_ENDED,    /* pool, vm, exit_status (-1: by signal or unknown) */
+    PH_AE_VM_ADOPTED,  /* at start: pool, vm, pid: still running from before */
+    PH_AE_GUARD_ENDED, /* the guard stopped everything: lease `generation` ended; stuck: pool that it
+                          could not stop, or NULL */
+    PH_AE_GUARD_LOST,  /* the guard is gone; the shell starts another */
+    PH_AE_GUARD_READY, /* connected; generation and deadline_ms as the guard has them (0: none) */
+    PH_AE_COPY_RECEIVED, /* a holder's stream ended well: pool, result->data_epoch, ->sequence */
+    PH_AE_LEAVE        /* --leave: ask to be drained */
+};
+
+struct ph_agent_event {
+    enum ph_agent_event_kind kind;
+    uint64_t now_ms; /* CLOCK_BOOTTIME */
+    int64_t wall_ms;
+    enum ph_message_type type;
+    const void *body;
+    const struct ph_task_result *result;
+    const char *pool, *vm;
+    int64_t pid;
+    int exit_status;
+    int64_t generation;
+    uint64_t deadline_ms;
+};
+
+enum ph_agent_effect_kind {
+    PH_AF_SEND,    /* to the manager, after the saves before it are durable (a beat: at once) */
+    PH_AF_SAVE,    /* record, value */
+    PH_AF_REMOVE,
+    PH_AF_LEASE,   /* extend (or begin) lease `generation` to deadline_ms at the guard's page */
+    PH_AF_TASK,    /* start; after the saves before it are durable. Owns task */
+    PH_AF_ALLOW,   /* order: accept data for this pool from order->sources at order->epoch or higher;
+                      with kind other than hold: accept none */
+    PH_AF_END      /* end this process: reason (another agent with this identity) */
+};
+
+struct ph_agent_effect {
+    enum ph_agent_effect_kind kind;
+    bool at_once; /* SEND: waits for no save */
+    enum ph_message_type type;
+    const struct ph_record *record;
+    void *value; /* owned */
+    struct ph_task *task; /* owned */
+    int64_t generation;
+    uint64_t deadline_ms;
+};
+
+struct ph_agent_effects {
+    size_t count, room;
+    struct ph_agent_effect *items;
+};
+void ph_agent_effects_clear(struct ph_agent_effects *effects);
+void ph_agent_effects_fini(struct ph_agent_effects *effects);
+
+/* What the shell knows at start. Texts are copied. */
+struct ph_agent_facts {
+    const char *name;
+    const char *instance, *previous; /* random id of this process; of the one before, or "" */
+    struct ph_hello hello;           /* endpoint, labels, drivers, sizes, boot_id, version: the rest is the core's */
+    int copies_parallel;             /* copies under way at once; 0: 2 */
+};
+
+int ph_agent_new(const struct ph_agent_facts *facts, struct ph_agent **agent_out);
+void ph_agent_destroy(struct ph_agent **agent);
+
+/* Start-up: stored rows (meta: term, manager, generation; assignment), and per assignment what the
+ * driver found on disk (report: data_epoch, data_sequence). Then events: GUARD_READY, VM_ADOPTED for
+ * each survivor, and from then on everything. */
+int ph_agent_load(struct ph_agent *agent, const struct ph_record *record, const void *row,
+    struct ph_error *error);
+int ph_agent_load_data(struct ph_agent *agent, const char *pool, int64_t data_epoch,
+    int64_t data_sequence, bool active_data);
+
+int ph_agent_step(struct ph_agent *agent, const struct ph_agent_event *event,
+    struct ph_agent_effects *effects);
+uint64_t ph_agent_next_deadline_ms(const struct ph_agent *agent);
+bool ph_agent_validate(const struct ph_agent *agent, struct ph_error *error);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * The agent's side of the guard: start it when there is none, tell it what to kill.
+ *
+ * The guard (agent/guard/main.c, `poolherd-guard --dir DIR`) is a process of its own that outlives
+ * the agent: locked memory and real-time priority when it may. It holds the table of pools with
+ * their cgroups, process groups and mounts, sleeps until the lease page's deadline, and at the end of
+ * the lease kills, waits until empty, unmounts, and marks the page clean. It speaks over a
+ * SOCK_SEQPACKET unix socket DIR/run/guard.sock, one fixed-size struct per message, every one
+ * acknowledged: a registration that was not acknowledged must not be relied on.
+ */
+#ifndef PH_AGENT_GUARD_H
+#define PH_AGENT_GUARD_H
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "agent/guard/lease_page.h"
+#include "poolherd/error.h"
+#include "poolherd/limits.h"
+
+struct ph_guard; /* a connection; usable from any thread (locked) */
+
+/* Connects to DIR's guard, starting `program` (poolherd-guard) when none answers. The guard's time to
+ * stop is stop_ms. watchdog_device: "" for none. 0 or -errno with *error. */
+int ph_guard_connect(const char *directory, const char *program, uint64_t stop_ms,
+    struct ph_guard **guard_out, struct ph_error *error);
+void ph_guard_disconnect(struct ph_guard **guard); /* the guard lives on */
+
+struct ph_lease_page *ph_guard_page(struct ph_guard *guard);
+/* Poll this for input; then ph_guard_read() says what happened: */
+int ph_guard_fd(const struct ph_guard *guard);
+
+enum ph_guard_news { PH_GUARD_NOTHING, PH_GUARD_ENDED, PH_GUARD_STUCK, PH_GUARD_GONE };
+struct ph_guard_report {
+    enum ph_guard_news news;
+    int64_t generation;                /* ENDED: everything of it is stopped; page is clean */
+    char pool[PH_NAME_BYTES_MAX + 1];  /* STUCK */
+};
+int ph_guard_read(struct ph_guard *guard, struct ph_guard_report *report_out);
+
+/* Registers what belongs to a pool; must be acknowledged (0) before anything of it runs. cgroup: path
+ * of its cgroup directory or "". marker: value of POOLHERD_MARK in its processes' environment, found
+ * again in /proc when there is no cgroup. */
+int ph_guard_add_pool(struct ph_guard *guard, const char *pool, const char *cgroup, const char *marker);
+int ph_guard_add_group(struct ph_guard *guard, const char *pool, pid_t group);
+int ph_guard_add_mount(struct ph_guard *guard, const char *pool, const char *path);
+int ph_guard_remove_pool(struct ph_guard *guard, const char *pool); /* nothing of it runs any more */
+/* Kills everything of one pool now and waits (at most timeout_ms) until nothing is left. -EBUSY. */
+int ph_guard_kill_pool(struct ph_guard *guard, const char *pool, uint32_t timeout_ms);
+/* Ends the lease now (clean shut-down with --leave), and lets the guard exit once nothing is left. */
+int ph_guard_stop(struct ph_guard *guard);
+
+#endif

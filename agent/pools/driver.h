@@ -1,0 +1,72 @@
+/*
+ * Pool drivers: one table of functions each (directory, btrfs; zfs, image, ... to come). A driver
+ * knows its own tool and nothing else; the order of steps is the agent core's. Called on worker
+ * threads; may block.
+ *
+ * On disk, under DIR/pools/NAME (the layout of copies is the driver's own):
+ *     epoch        highest epoch this node has activated or received under: the fencing token; a
+ *                  lower one is refused by every function here (one helper: ph_pool_epoch_*)
+ *     data/        the active (or released) data
+ *     copies       complete copies, each with a manifest written last; a copy without one does not count
+ */
+#ifndef PH_AGENT_POOLS_DRIVER_H
+#define PH_AGENT_POOLS_DRIVER_H
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include "agent/stream/stream.h"
+#include "proto/catalogue.h"
+
+struct ph_pool_context {
+    const char *directory;      /* the agent's DIR */
+    const struct ph_pool *pool;
+    int64_t epoch;
+    const atomic_bool *cancelled; /* set: end soon with -ECANCELED */
+};
+
+/* What is on this node's disk of a pool. */
+struct ph_pool_data {
+    bool exists;          /* any trace */
+    bool active_data;     /* data/ is there: this node was its owner */
+    int64_t epoch;        /* stored epoch */
+    int64_t copy_epoch;   /* of the newest complete copy (or of released data) */
+    int64_t copy_sequence;
+    int64_t copy_as_of;   /* wall ms */
+};
+
+/* A copy as made or received. */
+struct ph_pool_copy {
+    int64_t epoch, sequence, as_of, bytes, age_ms;
+    char hash[129];
+};
+
+struct ph_pool_driver {
+    const char *name;
+    /* -ENOTSUP with the reason and the remedy in *error. */
+    int (*probe)(const char *directory, struct ph_error *error);
+    int (*inspect)(const struct ph_pool_context *context, struct ph_pool_data *data_out);
+    /* Checks and stores the epoch, makes the data active: as it is, or promoted from the newest
+     * complete copy, or (create) made empty. Writes the path of the data. -ESTALE: lower epoch;
+     * -ENOENT: no data here and not create. Idempotent. */
+    int (*activate)(const struct ph_pool_context *context, bool create, char path_out[PATH_MAX],
+        struct ph_error *error);
+    /* Nothing runs any more: releases the data, which stays. -EBUSY: something still uses it, and
+     * which processes. Idempotent. `mounted_path` for the guard: see mount(). */
+    int (*deactivate)(const struct ph_pool_context *context, struct ph_error *error);
+    int (*drop)(const struct ph_pool_context *context, struct ph_error *error);
+    /* Owner: makes one copy and sends it. `last`: nothing runs, so the copy is exact, and its hash is
+     * compared with the receiver's. */
+    int (*send)(const struct ph_pool_context *context, struct ph_stream *stream, bool last,
+        struct ph_pool_copy *copy_out, struct ph_error *error);
+    /* Holder: receives into staging; complete and durable before it returns 0. */
+    int (*receive)(const struct ph_pool_context *context, struct ph_stream *stream,
+        const struct ph_stream_open *open, struct ph_pool_copy *copy_out, struct ph_error *error);
+    /* Path the guard must unmount when it releases the pool; "" when nothing is mounted. */
+    void (*mount_path)(const struct ph_pool_context *context, char path_out[PATH_MAX]);
+};
+
+const struct ph_pool_driver *ph_pool_driver_find(const char *name);
+extern const struct ph_pool_driver *const ph_pool_drivers[]; /* NULL-terminated */
+
+#endif

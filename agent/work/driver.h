@@ -1,0 +1,66 @@
+/*
+ * Workload drivers: one table of functions each (process now; qemu, ocf, container to come). A driver
+ * knows its own tool and nothing else; when to start and stop is the agent core's decision. Called
+ * on worker threads, may block up to its time limits, never longer.
+ */
+#ifndef PH_AGENT_WORK_DRIVER_H
+#define PH_AGENT_WORK_DRIVER_H
+
+#include <limits.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "agent/guard/guard.h"
+#include "proto/catalogue.h"
+
+struct ph_work_context {
+    const char *node;
+    const struct ph_pool *pool;
+    const struct ph_vm *vm;
+    int64_t epoch;
+    int64_t generation;        /* of the lease; checked in the child just before exec */
+    const char *pool_path;     /* where the pool's data is active */
+    const char *run_directory; /* DIR/run/work/POOL: pid files */
+    const char *log_path;      /* DIR/log/POOL/VM.log, bounded by PH_WORKLOAD_LOG_BYTES_MAX */
+    const char *cgroup;        /* "" when there is none */
+    const char *marker;        /* POOLHERD_MARK */
+    struct ph_guard *guard;
+};
+
+struct ph_work_process {
+    pid_t pid;
+    uint64_t start_time; /* of /proc/PID/stat: tells a reused pid */
+    int pid_fd;          /* readable when it ended (pidfd_open); -1 where there is none. Owned */
+};
+
+struct ph_work_driver {
+    const char *name;
+    /* Whether it works on this node; -ENOTSUP with the reason and the remedy. */
+    int (*probe)(struct ph_error *error);
+    /* Whether the declaration makes sense to this driver. -EINVAL with field. */
+    int (*check)(const struct ph_vm *vm, struct ph_error *error);
+    /* Starts it; 0 once exec succeeded. -ESTALE when the lease ended meanwhile. Writes the pid file
+     * before exec, so that a crash of the agent at any instant leaves nothing unknown. */
+    int (*start)(const struct ph_work_context *context, struct ph_work_process *process_out,
+        struct ph_error *error);
+    /* Signal, wait stop_timeout_ms, SIGKILL to its whole group, wait. 0 when nothing is left. */
+    int (*stop)(const struct ph_work_context *context, struct ph_work_process *process,
+        struct ph_error *error);
+    /* Finds it running from an earlier agent process. -ENOENT when it is not. */
+    int (*adopt)(const struct ph_work_context *context, struct ph_work_process *process_out);
+};
+
+const struct ph_work_driver *ph_work_driver_find(const char *name); /* NULL: none of that name */
+extern const struct ph_work_driver *const ph_work_drivers[]; /* NULL-terminated */
+
+/* cgroups (work/cgroup_linux.c; elsewhere: none). Makes DIR's parent group once, one child group per
+ * pool; path_out "" when the machine does not allow it, with the reason in *why. */
+int ph_cgroup_parent(const char *directory, char *path_out, size_t size, struct ph_error *why);
+int ph_cgroup_make(const char *parent, const char *pool, char *path_out, size_t size);
+void ph_cgroup_remove(const char *path);
+
+/* Waits for an ended child (ours) or tells that another's is gone; exit status or -1. */
+int ph_work_exit_status(const struct ph_work_process *process);
+/* Cuts a log over the limit to its newer half. Called now and then by the agent. */
+void ph_work_log_trim(const char *path, size_t limit);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * Every limit of Poolherd in one place. Pure; includes nothing.
+ *
+ * A limit is part of the interface: exceeding one is bad input and is answered with an error that
+ * names the field, the value and the limit. Units stand last in a name.
+ */
+#ifndef POOLHERD_LIMITS_H
+#define POOLHERD_LIMITS_H
+
+/* Names of nodes, pools, vms, identities: [a-z0-9] first, then [a-z0-9._-]; see ph_name_check(). */
+#define PH_NAME_BYTES_MAX 63
+#define PH_TEXT_BYTES_MAX 1024       /* a reason, a message, an endpoint */
+#define PH_ARGUMENT_BYTES_MAX 4096   /* one word of a command line */
+#define PH_ARGUMENTS_MAX 256         /* words in one command line */
+#define PH_KEY_BYTES 40              /* a CURVE key in Z85, without its terminator */
+#define PH_TOKEN_BYTES_MAX 512       /* an invitation as printed */
+#define PH_SQL_BYTES_MAX (64 * 1024)
+
+#define PH_NODES_MAX 20000
+#define PH_POOLS_MAX 100000
+#define PH_VMS_PER_POOL_MAX 256
+#define PH_COPIES_MAX 7              /* copies of one pool beside the active one */
+#define PH_LABELS_MAX 64
+#define PH_RELATIONS_MAX 64          /* names in together/apart/allow/prefer */
+#define PH_LIST_ITEMS_MAX 200000     /* items of one list in one message */
+
+/* Wire. A type's own limit stands in the catalogue; this is the most any frame may have. */
+#define PH_MESSAGE_BYTES_MAX (32 * 1024 * 1024)
+#define PH_MESSAGE_BYTES_USUAL (64 * 1024)
+#define PH_JSON_DEPTH_MAX 32
+
+/* Data channel between agents. */
+#define PH_STREAM_CHUNK_BYTES (256 * 1024)
+#define PH_STREAM_CREDIT_BYTES (8 * 1024 * 1024)
+
+/* Time. */
+#define PH_BEAT_MS_MIN 20
+#define PH_LEASE_MS_MAX (10 * 60 * 1000)
+#define PH_REQUEST_TIMEOUT_MS 30000
+#define PH_QUERY_TIMEOUT_MS 10000
+#define PH_QUERY_ROWS_MAX 1000000
+#define PH_INVITATION_S (24 * 3600)
+
+/* Children and logs. */
+#define PH_CHILD_OUTPUT_BYTES_MAX (64 * 1024)
+#define PH_WORKLOAD_LOG_BYTES_MAX (1024 * 1024)
+
+#endif

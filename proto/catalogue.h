@@ -1,0 +1,44 @@
+/*
+ * The catalogue, made into C: an enum, a struct and a description for everything in proto/catalogue/.
+ * Pure. Adding a record or a message means adding it there and nowhere else.
+ */
+#ifndef PH_PROTO_CATALOGUE_H
+#define PH_PROTO_CATALOGUE_H
+
+#include "proto/record.h"
+#include "proto/catalogue/states.h"
+#include "proto/catalogue/records.h"
+#include "proto/catalogue/agent_messages.h"
+#include "proto/catalogue/operator_messages.h"
+#include "proto/catalogue/stream_messages.h"
+
+#define PH_ENUMS(E)                                                                                \
+    E(node_state) E(node_admin) E(pool_state) E(pool_desired) E(failback) E(restart_policy)        \
+    E(vm_state) E(replica_state) E(job_kind) E(job_state) E(job_phase) E(role) E(event_level)      \
+    E(order_kind) E(local_state) E(proof)
+
+PH_ENUMS(PH_DECLARE_ENUM)
+PH_RECORDS(PH_DECLARE_RECORD)
+PH_AGENT_RECORDS(PH_DECLARE_RECORD)
+PH_OPERATOR_RECORDS(PH_DECLARE_RECORD)
+PH_STREAM_RECORDS(PH_DECLARE_RECORD)
+
+#define PH_MESSAGES(M) PH_AGENT_MESSAGES(M) PH_OPERATOR_MESSAGES(M) PH_STREAM_MESSAGES(M)
+
+#define PH_MESSAGE_SYMBOL(symbol, type, record, role, bytes_max, doc) symbol,
+enum ph_message_type { PH_MESSAGES(PH_MESSAGE_SYMBOL) PH_MESSAGE_TYPES };
+
+struct ph_message_description {
+    const char *type;               /* "node.drain" */
+    const struct ph_record *record; /* of the body */
+    enum ph_role role;              /* the least the sender must be */
+    size_t bytes_max;               /* of the JSON frame */
+    const char *doc;
+};
+
+extern const struct ph_message_description ph_messages[PH_MESSAGE_TYPES];
+
+/* The type with this word, or -1. */
+int ph_message_type_find(const char *word);
+
+#endif
