@@ -11,17 +11,19 @@
 #include "proto/catalogue/agent_messages.h"
 #include "proto/catalogue/operator_messages.h"
 #include "proto/catalogue/stream_messages.h"
+#include "proto/catalogue/config.h"
 
 #define PH_ENUMS(E)                                                                                \
     E(node_state) E(node_admin) E(pool_state) E(pool_desired) E(failback) E(restart_policy)        \
     E(vm_state) E(replica_state) E(job_kind) E(job_state) E(job_phase) E(role) E(event_level)      \
-    E(order_kind) E(local_state) E(proof)
+    E(order_kind) E(local_state) E(proof) E(profile)
 
 PH_ENUMS(PH_DECLARE_ENUM)
 PH_RECORDS(PH_DECLARE_RECORD)
 PH_AGENT_RECORDS(PH_DECLARE_RECORD)
 PH_OPERATOR_RECORDS(PH_DECLARE_RECORD)
 PH_STREAM_RECORDS(PH_DECLARE_RECORD)
+PH_CONFIG_RECORDS(PH_DECLARE_RECORD)
 
 #define PH_MESSAGES(M) PH_AGENT_MESSAGES(M) PH_OPERATOR_MESSAGES(M) PH_STREAM_MESSAGES(M)
 
