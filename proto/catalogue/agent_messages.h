@@ -62,6 +62,7 @@
 
 #define PH_FIELDS_report_ok(F)                                                                     \
     F(NAME, pool, none, PH_KEY, 1, 63, "the pool")                                                 \
+    F(NAME, node, none, PH_OPT, 0, 63, "of a copy report: its node; empty: of a pool report")      \
     F(INT, number, none, PH_REQ, 1, INT64_MAX, "of the report that is now durable")
 
 #define PH_FIELDS_hello(F)                                                                         \
@@ -119,6 +120,7 @@
 #define PH_FIELDS_copy_report(F)                                                                   \
     F(NAME, pool, none, PH_KEY, 1, 63, "the pool")                                                 \
     F(NAME, node, none, PH_KEY, 1, 63, "the node that has or gets the copy")                       \
+    F(INT, number, none, PH_REQ, 1, INT64_MAX, "ascending per pool and node within one agent process") \
     F(INT, epoch, none, PH_REQ, 0, INT64_MAX, "the owner's epoch")                                 \
     F(ENUM, state, replica_state, PH_REQ, 0, 0, "complete: this copy arrived; failing: see reason")\
     F(INT, sequence, none, PH_OPT, 0, INT64_MAX, "of the copy")                                    \
