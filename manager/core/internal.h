@@ -1,0 +1,309 @@
+/*
+ * Inside manager/core: the live picture and who owns what. Pure. Not included outside this directory
+ * and its unit tests.
+ *
+ *     event -> handler (changes rows through core_*_touch, marks pools dirty)
+ *           -> core_settle: every dirty pool is looked at again (schedule, move, take-over, orders)
+ *           -> core_flush: one SAVE per touched row, then the SENDs and ANSWERs, in that order
+ *
+ *     nodes (by name) ──┐                          ┌── pools (by name)
+ *     struct core_node ─┤ peers: pool -> peer      ├─ struct core_pool: vms[], job
+ *                       └──> struct core_peer <────┘ peers: node -> peer
+ *                            (one pool on one node: replica row, wanted order, newest report)
+ *
+ * Files
+ *   core.c      new, load, ready, step, settle, next_deadline          validate.c  ph_core_validate
+ *   effects.c   effects, events, answers, touching and flushing rows   timer.c     heap of (time, id)
+ *   state.c     transition tables; the only place that sets node.state/admin, pool.state, job.state/phase
+ *   picture.c   nodes and sums for placement                           brakes.c    silent share, pause, quarantine
+ *   node.c      hello, beat, leases, suspect, lost, fenced             report.c    reports, copy reports
+ *   order.c     wanted order per peer, sending again                   schedule.c  where an unassigned pool goes
+ *   takeover.c  move.c  drain.c  job.c  fence.c  operate.c (pool start/stop/remove, pause, cancel, resume)
+ *   -- the colleague's: request.c (the table), request_*.c, view_*.c, apply.c, explain.c, doctor.c,
+ *      identity.c, timing.c
+ *
+ * Rules for all of them
+ *   - Rows are changed in place and then touched (core_node_touch, core_pool_touch, ...): the row is saved once,
+ *     at the end of the step, before any message of this step is sent.
+ *   - Memory: helpers that cannot allocate set core->no_memory and go on; ph_core_step() then gives up with
+ *     -ENOMEM and no effects. So nothing here checks for memory but the helpers (and code that dereferences
+ *     what it just allocated: return quietly when it is NULL).
+ *   - A handler of a request answers exactly once: core_answer*, core_problem, or keeps in->request for later
+ *     (nothing does so at present).
+ */
+#ifndef PH_MANAGER_CORE_INTERNAL_H
+#define PH_MANAGER_CORE_INTERNAL_H
+
+#include "base/assert.h"
+#include "manager/core/core.h"
+#include "manager/place/place.h"
+
+#define CORE_TEXT 65                /* instance and manager ids with their terminator */
+#define CORE_JOBS_KEPT 1000         /* ended jobs kept in memory for job.list and job.show */
+#define CORE_ORDER_RETRY_MS 500     /* first repetition of an order nobody acknowledged */
+#define CORE_ORDER_RETRY_MS_MAX 5000
+#define CORE_RETRY_MS_MAX 60000     /* longest pause between attempts to activate */
+
+struct core_node;
+struct core_pool;
+struct core_peer;
+struct core_job;
+
+/* ---- timer.c ------------------------------------------------------------------------------------------ */
+enum core_timer_kind {
+    CORE_TIMER_NODE,   /* a node's lease: suspect, lost */
+    CORE_TIMER_DECAY,  /* a node's failure count or quarantine */
+    CORE_TIMER_ORDER,  /* a peer's order is sent again */
+    CORE_TIMER_POOL,   /* a pool is looked at again (retry, failback at a time of day) */
+    CORE_TIMER_JOB,    /* a drain's deadline */
+    CORE_TIMER_BRAKE   /* the automatic pause is looked at again */
+};
+struct core_timer {
+    uint64_t at_ms, id; /* order of the heap: earlier first, then the one made first */
+    size_t slot;        /* place in the heap + 1; 0: not armed */
+    enum core_timer_kind kind;
+    void *owner;
+};
+struct core_timers {
+    size_t count, room;
+    struct core_timer **items;
+    uint64_t last_id;
+};
+void core_timer_init(struct ph_core *core, struct core_timer *timer, enum core_timer_kind kind, void *owner);
+void core_timer_set(struct ph_core *core, struct core_timer *timer, uint64_t at_ms); /* arms or moves */
+void core_timer_clear(struct ph_core *core, struct core_timer *timer);
+struct core_timer *core_timer_due(struct ph_core *core, uint64_t now_ms); /* taken out of the heap, or NULL */
+
+/* ---- the live picture ---------------------------------------------------------------------------------- */
+struct core_node {
+    struct ph_node row;      /* durable; first, so that the maps serve placement too */
+    bool save;
+    struct ph_map peers;     /* pool name -> struct core_peer *: every pool that concerns this node */
+    char instance[CORE_TEXT]; /* of the agent process that was last welcomed; "": none by this manager */
+    bool present;            /* welcomed by this manager: orders can be sent */
+    bool heard;              /* by this manager */
+    uint64_t heard_ms;       /* last message of the instance */
+    uint64_t beat_ms;        /* last beat that was granted; our start for a node we grant unheard */
+    bool granted;            /* a grant may be out: granted_ms counts (our own start is one) */
+    uint64_t granted_ms;     /* when the last grant was SENT */
+    uint64_t silent_ms;      /* when it became suspect */
+    struct core_timer lease, decay;
+    struct core_job *drain;  /* unfinished drain or retire of this node */
+    struct core_job *fence;  /* unfinished fence job */
+    uint64_t refused_ms;     /* last event about a duplicate identity: at most one per lease */
+};
+
+/* One pool on one node. Exists while it has a replica row, is the pool's node, home or a job's target, or the
+ * node reported a trace. */
+struct core_peer {
+    struct core_node *node;
+    struct core_pool *pool;
+    struct ph_replica row;   /* pool and node always set; durable when stored */
+    bool stored, save;       /* the row is in the inventory; it has to be saved */
+    bool chosen;             /* holder: the node shall keep a copy */
+
+    struct ph_report report; /* newest one of this instance of the agent */
+    bool reported;
+    int64_t copy_number;     /* newest copy.report of the owner about this peer */
+    int64_t progress;        /* of the copy under way, 0..100 */
+    int64_t urgent;          /* asked of the owner: a copy that begins now */
+    int64_t urgent_done;     /* answered by a complete copy */
+
+    bool ordered;            /* an order is wanted; the fields below describe it */
+    int64_t order_number;
+    enum ph_order_kind order_kind;
+    int64_t order_epoch, order_generation, order_revision;
+    bool order_create, order_run;
+    char *order_peers;       /* its copies or sources as text, to see a change */
+    bool order_sent;         /* at least once to this instance */
+    uint64_t order_pause_ms; /* present pause between repetitions */
+    struct core_timer resend;
+
+    int64_t counted_cpu, counted_memory_mib, counted_disk_mib, counted_pools; /* what picture.c added */
+};
+
+struct core_vm {
+    struct ph_vm row;
+    bool save;
+};
+
+struct core_pool {
+    struct ph_pool row;      /* durable; first */
+    bool save, dirty;
+    bool removing;           /* a remove job is under way */
+    size_t vm_count;
+    struct core_vm *vms;     /* in order of position */
+    struct ph_map peers;     /* node name -> struct core_peer * */
+    struct core_job *job;    /* the unfinished job at work on it, or NULL: at most one */
+    int64_t attempts;        /* failed activations on the present node */
+    struct ph_texts failed_on; /* candidates that were given up */
+    uint64_t retry_at_ms;    /* not before; 0: at once */
+    bool data_loss_accepted; /* pool start --accept-data-loss, until it is active */
+    uint64_t down_ms;        /* when it left active (manager's clock); 0: unknown or it is active */
+    int64_t down_at;         /* the same on the wall */
+    bool released;           /* clean: the newest data is at home */
+    struct core_timer timer;
+};
+
+struct core_job {
+    struct ph_job row;       /* durable; first */
+    bool save;
+    uint64_t down_ms;        /* take-over and move: when the pool left active; 0: unknown */
+    int64_t urgent;          /* move: the urgent copy waited for */
+    struct core_timer timer;
+    size_t children, children_ended; /* of a drain */
+};
+
+struct ph_core {
+    struct ph_core_config config;
+    uint64_t takeover_ms;    /* of config.timing */
+    int64_t term;
+    char manager_id[CORE_TEXT];
+    char cluster_id[CORE_TEXT];
+    uint64_t now_ms, started_ms;
+    int64_t wall_ms;
+    bool ready, no_memory;
+
+    struct ph_map nodes;      /* name -> struct core_node * */
+    struct ph_map pools;      /* name -> struct core_pool *, also a const struct ph_pool * */
+    struct ph_map identities; /* name -> struct ph_identity * (identity.c) */
+    struct ph_map keys;       /* public key -> the same struct ph_identity * (identity.c) */
+    struct ph_map metas;      /* key -> struct ph_meta * */
+    size_t job_count, job_room; /* ascending by id; ended ones are kept for a while */
+    struct core_job **jobs;
+    size_t job_ended;
+
+    int64_t last_event_id, last_job_id, last_order_number;
+    struct core_timers timers;
+    struct ph_place_node *picture; /* picture[i] is nodes.items[i] */
+    size_t picture_room;
+    struct ph_place_cluster cluster; /* for place.h: kept up to date */
+
+    size_t dirty_count, dirty_room;
+    struct core_pool **dirty;
+    struct ph_effects *effects; /* of the step under way: grants and removals and saves */
+    struct ph_effects later;    /* sends and answers: after the saves */
+    size_t touched_count, touched_room;
+    void **touched;             /* rows to save (private to effects.c) */
+
+    bool paused;                /* by an operator (meta "paused") */
+    bool braked;                /* by the silent share */
+    char pause_reason[PH_TEXT_BYTES_MAX + 1];
+    struct core_timer brake;
+    bool outdated;              /* somebody has seen a higher term: we stopped granting (rule 5) */
+    int64_t seen_term;
+};
+
+/* ---- look-ups (NULL when absent) -------------------------------------------------------------------------- */
+struct core_node *core_find_node(const struct ph_core *core, const char *name);
+struct core_pool *core_find_pool(const struct ph_core *core, const char *name);
+struct core_job *core_find_job(const struct ph_core *core, int64_t id);
+struct core_peer *core_find_peer(const struct core_pool *pool, const char *node);
+const struct ph_identity *core_find_identity(const struct ph_core *core, const char *name);
+bool core_job_ended(const struct core_job *job);
+
+/* ---- effects.c ------------------------------------------------------------------------------------------- */
+/* A changed row is saved at the end of the step. core_pool_touch also marks the pool dirty: everything that
+ * follows from its row (placement, orders, copies) is looked at again in this step. */
+void core_node_touch(struct ph_core *core, struct core_node *node);
+void core_pool_touch(struct ph_core *core, struct core_pool *pool);
+void core_pool_dirty(struct ph_core *core, struct core_pool *pool); /* look again; the row did not change */
+void core_peer_touch(struct ph_core *core, struct core_peer *peer);
+void core_vm_touch(struct ph_core *core, struct core_vm *vm);
+void core_job_touch(struct ph_core *core, struct core_job *job);
+void core_meta_set(struct ph_core *core, const char *key, const char *value);
+const char *core_meta_get(const struct ph_core *core, const char *key); /* "" when absent */
+
+/* At once: the value is copied. For identities and events and removals; rows above go through touch. */
+void core_save(struct ph_core *core, const struct ph_record *record, const void *row);
+void core_remove(struct ph_core *core, const struct ph_record *record, const void *row);
+
+/* After the saves. `body` is copied. */
+void core_send(struct ph_core *core, const char *node, enum ph_message_type type, const void *body);
+void core_grant(struct ph_core *core, const char *node, enum ph_message_type type, const void *body); /* at once */
+void core_answer(struct ph_core *core, const struct ph_event_in *in, enum ph_message_type type, const void *body);
+/* As core_answer for big bodies: takes what the body owns and leaves it empty. */
+void core_answer_take(struct ph_core *core, const struct ph_event_in *in, enum ph_message_type type, void *body);
+void core_answer_done(struct ph_core *core, const struct ph_event_in *in, int64_t job, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Answers "problem"; returns 0, so that a handler may `return core_problem(...)`. */
+int core_problem(struct ph_core *core, const struct ph_event_in *in, enum ph_code code, const char *field,
+    const char *format, ...) __attribute__((format(printf, 5, 6)));
+void core_fence(struct ph_core *core, const char *node);
+
+/* An event row. NULL for what does not apply. `about` may be zeroed. */
+struct core_about {
+    const struct core_node *node;
+    const struct core_pool *pool;
+    const struct core_job *job;
+    const char *who;
+    int64_t job_id; /* when job is NULL */
+};
+void core_event(struct ph_core *core, enum ph_event_level level, const char *kind, const struct core_about *about,
+    const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* The event of kind "command" every changing request leaves. */
+void core_command(struct ph_core *core, const struct ph_event_in *in, const struct core_about *about,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+void core_flush(struct ph_core *core);
+/* Texts: format into an owned member. */
+void core_set_text(struct ph_core *core, char **member, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- state.c: with reason (a sentence); asserts the transition is in the table; writes the event ---------- */
+void core_node_state(struct ph_core *core, struct core_node *node, enum ph_node_state state, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void core_node_admin(struct ph_core *core, struct core_node *node, enum ph_node_admin admin, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void core_pool_state(struct ph_core *core, struct core_pool *pool, enum ph_pool_state state, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void core_pool_reason(struct ph_core *core, struct core_pool *pool, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- making and forgetting -------------------------------------------------------------------------------- */
+/* A new row with this name (NULL only without memory); state joining/unassigned; touched. For JOIN and apply. */
+struct core_node *core_node_new(struct ph_core *core, const char *name);
+struct core_pool *core_pool_new(struct ph_core *core, const char *name);
+void core_node_forget(struct ph_core *core, struct core_node *node); /* also its row and replicas */
+void core_pool_forget(struct ph_core *core, struct core_pool *pool); /* also its rows, vms, replicas */
+/* The pool's VMs become exactly rows[0..count) (in order; position is set from it); observed fields of those
+ * that stay are kept; gone ones are removed from the inventory. For apply. Bump row.revision yourself. */
+void core_pool_set_vms(struct ph_core *core, struct core_pool *pool, const struct ph_vm *rows, size_t count);
+struct core_peer *core_peer_make(struct ph_core *core, struct core_pool *pool, struct core_node *node);
+
+/* ---- picture.c -------------------------------------------------------------------------------------------- */
+void core_account(struct ph_core *core, struct core_pool *pool); /* sums again after any change of a pool */
+void core_picture_node(struct ph_core *core, struct core_node *node); /* after any change of a node's state */
+const struct ph_place_node *core_place_node(const struct ph_core *core, const struct core_node *node);
+/* Usable data of a pool elsewhere, for place.h: at most `room` entries; names borrowed. Also for explain. */
+size_t core_pool_copies(const struct ph_core *core, const struct core_pool *pool, struct ph_place_copy *out, size_t room);
+
+/* ---- for views ---------------------------------------------------------------------------------------------- */
+uint64_t core_lease_left_ms(const struct ph_core *core, const struct core_node *node);
+int64_t core_last_seen_ms(const struct ph_core *core, const struct core_node *node); /* -1: not heard */
+
+/* ---- one entry per message type. An operator's request (or an agent's message), the event it came with.
+ * 0 or -ENOMEM. The table is in request.c: ph_request_handle() finds the entry; core_step calls it. ----------- */
+typedef int core_handler(struct ph_core *core, const struct ph_event_in *in);
+int ph_request_handle(struct ph_core *core, const struct ph_event_in *in); /* request.c: PH_EV_REQUEST */
+/* the colleague's */
+core_handler ph_request_status, ph_request_node_list, ph_request_node_show, ph_request_invite, ph_request_join,
+    ph_request_apply, ph_request_pool_list, ph_request_pool_show, ph_request_pool_explain, ph_request_job_list,
+    ph_request_job_show, ph_request_events, ph_request_doctor, ph_request_query, ph_request_identity_list,
+    ph_request_identity_revoke;
+/* mine */
+core_handler ph_request_drain, ph_request_resume, ph_request_fence, ph_request_retire, ph_request_pool_move,
+    ph_request_pool_start, ph_request_pool_stop, ph_request_pool_remove, ph_request_job_cancel, ph_request_pause,
+    ph_request_unpause;
+
+/* identity.c (the colleague's): called by retire; by ph_core_load for each identity row; by destroy. */
+void core_identity_revoke(struct ph_core *core, const char *name);
+int core_identity_load(struct ph_core *core, const struct ph_identity *row, struct ph_error *error);
+void core_identities_fini(struct ph_core *core);
+
+/* operate.c: what apply --prune and pool.remove share. Starts a job of kind remove; NULL with *error when the
+ * state forbids it. `in` names who asked. */
+struct core_job *core_remove_begin(
+    struct ph_core *core, const struct ph_event_in *in, struct core_pool *pool, bool destroy_data, struct ph_error *error);
+
+#endif
