@@ -32,7 +32,8 @@ bool ph_utf8_valid(const char *text, size_t bytes);
  * texts are cut with "..." in the end. Returns out. */
 const char *ph_text_printable(char *out, size_t size, const char *text);
 
-/* A list of owned strings: the C form of a JSON array of strings. */
+/* A list of owned strings: the C form of a JSON array of strings. It grows by ph_texts_add(), which
+ * counts on room for the count rounded up to a power of two: allocate so when you fill it by hand. */
 struct ph_texts {
     size_t count;
     char **items;
