@@ -55,6 +55,11 @@ struct ph_pool_driver {
      * which processes. Idempotent. `mounted_path` for the guard: see mount(). */
     int (*deactivate)(const struct ph_pool_context *context, struct ph_error *error);
     int (*drop)(const struct ph_pool_context *context, struct ph_error *error);
+    /* Owner: says what the next copy will be, for ph_stream_connect(): pool, driver, epoch and a
+     * sequence that no other copy of this epoch has had or will have (kept durable with the data).
+     * send() may still choose another parent when it sees what the receiver has. */
+    int (*open)(const struct ph_pool_context *context, struct ph_stream_open *open_out,
+        struct ph_error *error);
     /* Owner: makes one copy and sends it. `last`: nothing runs, so the copy is exact, and its hash is
      * compared with the receiver's. */
     int (*send)(const struct ph_pool_context *context, struct ph_stream *stream, bool last,

@@ -24,6 +24,8 @@ int ph_stream_fd(struct ph_stream *stream);
 /* What the other side said when it opened (sender: what the receiver has, for differences). */
 const struct ph_stream_opened *ph_stream_opened(const struct ph_stream *stream);
 int64_t ph_stream_bytes(const struct ph_stream *stream); /* so far, both directions */
+/* Also counts into *counter, which another thread may read at any time and which outlives the stream. */
+void ph_stream_count_into(struct ph_stream *stream, _Atomic int64_t *counter);
 /* Sender: sends stream.close with the outcome and waits for the receiver's (hash, size, complete).
  * 0 when the receiver says complete; else -EIO with its reason. */
 int ph_stream_finish(struct ph_stream *stream, const struct ph_stream_close *mine,

@@ -32,9 +32,11 @@
 /* Data channel between agents. */
 #define PH_STREAM_CHUNK_BYTES (256 * 1024)
 #define PH_STREAM_CREDIT_BYTES (8 * 1024 * 1024)
+#define PH_STREAM_CONNECT_TIMEOUT_MS 5000
 
 /* Time. */
 #define PH_BEAT_MS_MIN 20
+#define PH_STOP_MS_USUAL 500 /* before a manager has said otherwise */
 #define PH_LEASE_MS_MAX (10 * 60 * 1000)
 #define PH_REQUEST_TIMEOUT_MS 30000
 #define PH_QUERY_TIMEOUT_MS 10000
