@@ -17,8 +17,10 @@
 struct ph_agent;
 
 enum ph_task_kind {
-    PH_TASK_ACTIVATE,   /* driver: data to the active place; result: path, data_epoch */
-    PH_TASK_DEACTIVATE, /* driver: release the data */
+    PH_TASK_ACTIVATE,   /* driver: data to the active place; result: data_epoch */
+    PH_TASK_DEACTIVATE, /* driver: release the data; result: data_epoch, and sequence: the number the
+                           released data goes by and its last copies will have, above every copy made
+                           while it ran (0: the core takes the last one it knows + 1) */
     PH_TASK_COPY,       /* driver + stream: one copy to peer; result: sequence, age_ms, bytes, hash */
     PH_TASK_DROP,       /* driver: remove every trace */
     PH_TASK_VM_START,   /* workload driver; result: pid */
@@ -31,11 +33,13 @@ struct ph_task {
     enum ph_task_kind kind;
     int64_t epoch;
     int64_t generation; /* of the lease it is started under */
-    struct ph_order order; /* owned copy: pool, vms, create */
+    struct ph_order order; /* owned copy: pool, create; vms: of VM_START and VM_STOP the one VM meant,
+                              else all (KILL: with those being removed) */
     char vm[PH_NAME_BYTES_MAX + 1];
     struct ph_peer peer;   /* COPY: to whom */
     bool last;             /* COPY: the pool is released: this is the final copy */
-    uint64_t timeout_ms;   /* after which the shell reports -ETIMEDOUT, though it may still hang */
+    uint64_t timeout_ms;   /* after which the shell reports TASK_DONE with -ETIMEDOUT, though it may
+                              still hang; its real end is then reported as TASK_ENDED */
 };
 
 struct ph_task_result {
@@ -50,14 +54,15 @@ struct ph_task_result {
 enum ph_agent_event_kind {
     PH_AE_TICK,
     PH_AE_MESSAGE,     /* from the manager's key: type, body */
-    PH_AE_TASK_DONE,   /* result */
+    PH_AE_TASK_DONE,   /* result; -ETIMEDOUT means "hangs", a tool that ran out of time is -EIO */
+    PH_AE_TASK_ENDED,  /* result: the real end of a task that was reported as -ETIMEDOUT */
     PH_AE_TASK_PROGRESS, /* COPY: result->bytes so far, progress in result->sequence (0..100) */
-    PH_AE_VM_ENDED,    /* pool, vm, exit_status (-1: by signal or unknown) */
+    PH_AE_VM_ENDED,    /* pool, vm, pid (0: unknown), exit_status (-1: by signal or unknown) */
     PH_AE_VM_ADOPTED,  /* at start: pool, vm, pid: still running from before */
-    PH_AE_GUARD_ENDED, /* the guard stopped everything: lease `generation` ended; stuck: pool that it
-                          could not stop, or NULL */
+    PH_AE_GUARD_ENDED, /* lease `generation` ended. pool NULL: everything is stopped and released, the
+                          page is clean; else `pool` is one that it could not stop (yet) */
     PH_AE_GUARD_LOST,  /* the guard is gone; the shell starts another */
-    PH_AE_GUARD_READY, /* connected; generation and deadline_ms as the guard has them (0: none) */
+    PH_AE_GUARD_READY, /* connected; generation, deadline_ms and clean as the page has them (0: none) */
     PH_AE_COPY_RECEIVED, /* a holder's stream ended well: pool, result->data_epoch, ->sequence */
     PH_AE_LEAVE        /* --leave: ask to be drained */
 };
@@ -74,28 +79,35 @@ struct ph_agent_event {
     int exit_status;
     int64_t generation;
     uint64_t deadline_ms;
+    int64_t clean;     /* GUARD_READY: highest generation of whose lease nothing is left */
 };
 
 enum ph_agent_effect_kind {
     PH_AF_SEND,    /* to the manager, after the saves before it are durable (a beat: at once) */
     PH_AF_SAVE,    /* record, value */
     PH_AF_REMOVE,
-    PH_AF_LEASE,   /* extend (or begin) lease `generation` to deadline_ms at the guard's page */
+    PH_AF_LEASE,   /* extend (or begin) lease `generation` to deadline_ms at the guard's page; at_once
+                      unless the same step saved a new term. -EBUSY or -ESTALE there: do nothing */
     PH_AF_TASK,    /* start; after the saves before it are durable. Owns task */
+    PH_AF_CANCEL,  /* task `number`: set its `cancelled`; its end is reported as ever (-ECANCELED) */
     PH_AF_ALLOW,   /* order: accept data for this pool from order->sources at order->epoch or higher;
                       with kind other than hold: accept none */
-    PH_AF_END      /* end this process: reason (another agent with this identity) */
+    PH_AF_NOTE,    /* log `text` at `level`; no save to wait for */
+    PH_AF_END      /* end this process; text says why (another agent with this identity; has left) */
 };
 
 struct ph_agent_effect {
     enum ph_agent_effect_kind kind;
-    bool at_once; /* SEND: waits for no save */
+    bool at_once; /* SEND, LEASE: waits for no save */
     enum ph_message_type type;
     const struct ph_record *record;
     void *value; /* owned */
-    struct ph_task *task; /* owned */
+    struct ph_task *task; /* owned; ph_task_destroy() when it was taken out */
+    int64_t number;       /* CANCEL */
     int64_t generation;
     uint64_t deadline_ms;
+    enum ph_event_level level; /* NOTE */
+    char *text;                /* NOTE, END; owned */
 };
 
 struct ph_agent_effects {
@@ -104,6 +116,7 @@ struct ph_agent_effects {
 };
 void ph_agent_effects_clear(struct ph_agent_effects *effects);
 void ph_agent_effects_fini(struct ph_agent_effects *effects);
+void ph_task_destroy(struct ph_task **task);
 
 /* What the shell knows at start. Texts are copied. */
 struct ph_agent_facts {
@@ -116,9 +129,11 @@ struct ph_agent_facts {
 int ph_agent_new(const struct ph_agent_facts *facts, struct ph_agent **agent_out);
 void ph_agent_destroy(struct ph_agent **agent);
 
-/* Start-up: stored rows (meta: term, manager, generation; assignment), and per assignment what the
- * driver found on disk (report: data_epoch, data_sequence). Then events: GUARD_READY, VM_ADOPTED for
- * each survivor, and from then on everything. */
+/* Start-up, in this order: every stored row (meta and assignment: what earlier steps saved, `previous`
+ * of the facts among it when the core has saved one), per pool what its driver found on disk, the
+ * events GUARD_READY and VM_ADOPTED for each survivor, and from then on everything, a TICK first. Nothing
+ * is started before that TICK. A VM is looked for among the vms of the assignment's order, which keeps
+ * those still to be stopped (their state is "stopping"). Unusable rows: -EINVAL with *error. */
 int ph_agent_load(struct ph_agent *agent, const struct ph_record *record, const void *row,
     struct ph_error *error);
 int ph_agent_load_data(struct ph_agent *agent, const char *pool, int64_t data_epoch,
