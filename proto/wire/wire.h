@@ -7,9 +7,12 @@
  *    sender's Z85 key as User-Id, which comes back with every message.
  *  - A client (agent, command line, stream sender) is a DEALER.
  *
+ * A server makes its own routing ids and drops messages of peers that bring one; a caller binds
+ * names to peer.public_key, and answers to the peer of the very message it answers.
+ *
  * Known traps that this module keeps away from everybody: a missing ZAP handler lets any key in; two
  * servers in one process need ZAP domains; a ROUTER must not block (MANDATORY, SNDTIMEO 0); default
- * linger loses the last message; czmq's signal handlers (zsys_handler_set(NULL) once, in wire.c).
+ * linger loses the last message. (libzmq alone, so czmq's signal handlers never come into it.)
  */
 #ifndef PH_WIRE_WIRE_H
 #define PH_WIRE_WIRE_H
@@ -64,15 +67,21 @@ int ph_wire_server_receive(struct ph_wire_server *server, struct ph_wire_message
  * queue is full. */
 int ph_wire_server_send(struct ph_wire_server *server, const struct ph_wire_peer *peer,
     const char *text, size_t bytes, const void *payload, size_t payload_bytes);
+/* Messages dropped by ph_wire_server_receive() so far. */
+uint64_t ph_wire_server_dropped(const struct ph_wire_server *server);
 
 struct ph_wire_client;
 
-/* reconnect: milliseconds between attempts (20..); immediate: queue while not connected. */
+/* Connects in the background and again (20..200 ms apart) whenever the connection is lost. Nothing
+ * is queued while there is no connection: send() answers -EAGAIN then (zmq_poll the socket for
+ * output to learn when there is one: the handshake is done and the server has accepted the key), and
+ * what was under way when it broke is lost. */
 int ph_wire_client_new(const char *endpoint, const char *server_key, const char *public_key,
     const char *secret_key, struct ph_wire_client **client_out, struct ph_error *error);
 void ph_wire_client_destroy(struct ph_wire_client **client);
 void *ph_wire_client_socket(struct ph_wire_client *client);
 int ph_wire_client_receive(struct ph_wire_client *client, struct ph_wire_message *message_out);
+/* 0; -EAGAIN: not connected yet, or the queue is full. */
 int ph_wire_client_send(struct ph_wire_client *client, const char *text, size_t bytes,
     const void *payload, size_t payload_bytes);
 

@@ -1,0 +1,257 @@
+/*
+ * The ROUTER side.
+ *
+ * Identity: a message is its key's, never its routing id's. Routing ids are made by the ROUTER
+ * itself (five bytes, the first of them zero); a peer that brings its own could squat on the one
+ * another is going to have, so its messages are dropped. ZMQ_ROUTER_HANDOVER stays off.
+ *
+ * One ZeroMQ context per server: inproc://zeromq.zap.01 is one name per context, and each server
+ * has its own idea of which keys may come in.
+ */
+#include "proto/wire/wire_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <zmq.h>
+#include "base/log.h"
+#include "proto/wire/zap.h"
+
+#define ROUTING_ID_BYTES 5
+#define DROPS_PER_CALL 64
+#define DESCRIPTORS_SPARE 128u
+#define AGENTS_PER_IO_THREAD 1000u
+#define IO_THREADS_MAX 4
+
+struct ph_wire_server {
+    void *context, *router, *zap;
+    bool (*accept)(void *context, const char *public_key);
+    void *accept_context;
+    char endpoint[PH_ENDPOINT_BYTES_MAX + 1];
+    zmq_msg_t text, payload;
+    uint64_t dropped;
+};
+
+static void descriptors_raise(uint32_t expected)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* what cannot be raised is reported below */
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < expected + DESCRIPTORS_SPARE) {
+        ph_log(PH_LOG_WARNING, "few_descriptors",
+            "limit=%llu expected=%lu text=\"raise LimitNOFILE: not every peer can connect\"",
+            (unsigned long long)limit.rlim_cur, (unsigned long)expected);
+    }
+}
+
+static int io_threads(uint32_t expected)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    long threads = 1 + (long)(expected / AGENTS_PER_IO_THREAD);
+
+    threads = threads > processors ? processors : threads;
+    threads = threads > IO_THREADS_MAX ? IO_THREADS_MAX : threads;
+    return threads < 1 ? 1 : (int)threads;
+}
+
+static int router_prepare(struct ph_wire_server *server, const struct ph_wire_server_config *config,
+    struct ph_error *error)
+{
+    uint32_t expected = config->expected < 16 ? 16 : config->expected;
+    const int options[][2] = {
+        {ZMQ_CURVE_SERVER, 1},
+        {ZMQ_ROUTER_MANDATORY, 1},
+        {ZMQ_BACKLOG, expected < 128     ? 128
+                      : expected > 65535 ? 65535
+                                         : (int)expected},
+        /* Per connection. Received: more than this waits in the peer's own queue. Sent: a node that
+         * says hello may be owed an order for each of its pools. */
+        {ZMQ_RCVHWM, 256},
+        {ZMQ_SNDHWM, 4096},
+        /* A handshake is half a millisecond of work, and after a restart all come at once. */
+        {ZMQ_HANDSHAKE_IVL, 10000 + (int)expected},
+    };
+    size_t i;
+    int rv = ph_wire_socket_prepare(
+        server->router, config->listen, config->public_key, config->secret_key, error);
+
+    for (i = 0; rv == 0 && i < sizeof options / sizeof options[0]; i++) {
+        rv = ph_wire_set(server->router, options[i][0], options[i][1]);
+    }
+    if (rv == 0 && zmq_setsockopt(server->router, ZMQ_ZAP_DOMAIN, "poolherd", 8) != 0) {
+        rv = -zmq_errno();
+    }
+    return rv;
+}
+
+static int router_bind(struct ph_wire_server *server, const char *listen, struct ph_error *error)
+{
+    size_t size = sizeof server->endpoint;
+
+    if (zmq_bind(server->router, listen) != 0) {
+        int reason = zmq_errno();
+
+        ph_error_set(error, reason == EINVAL ? PH_BAD_INPUT : PH_FAILED, "listen",
+            "cannot listen on %s: %s", listen,
+            reason == ENODEV ? "no such address or interface" : zmq_strerror(reason));
+        return -reason;
+    }
+    if (zmq_getsockopt(server->router, ZMQ_LAST_ENDPOINT, server->endpoint, &size) != 0) {
+        return -zmq_errno();
+    }
+    return 0;
+}
+
+int ph_wire_server_new(const struct ph_wire_server_config *config,
+    struct ph_wire_server **server_out, struct ph_error *error)
+{
+    struct ph_wire_server *server;
+    int rv = ph_wire_endpoint_check(config->listen, true, error);
+
+    if (rv == 0) {
+        rv = ph_wire_key_check(config->public_key, "public_key", error);
+    }
+    if (rv == 0) {
+        rv = ph_wire_key_check(config->secret_key, "secret_key", error);
+    }
+    if (rv != 0) {
+        return rv;
+    }
+    server = calloc(1, sizeof *server);
+    if (server == NULL) {
+        ph_error_set(error, PH_FAILED, NULL, "out of memory");
+        return -ENOMEM;
+    }
+    server->accept = config->accept;
+    server->accept_context = config->context;
+    zmq_msg_init(&server->text);
+    zmq_msg_init(&server->payload);
+    descriptors_raise(config->expected);
+    server->context = zmq_ctx_new();
+    if (server->context == NULL ||
+        zmq_ctx_set(server->context, ZMQ_IO_THREADS, io_threads(config->expected)) != 0 ||
+        (server->zap = ph_zap_open(server->context)) == NULL ||
+        (server->router = zmq_socket(server->context, ZMQ_ROUTER)) == NULL) {
+        rv = -zmq_errno();
+        ph_error_set(error, PH_FAILED, NULL, "cannot make a ZeroMQ socket: %s", zmq_strerror(-rv));
+        goto cleanup;
+    }
+    rv = router_prepare(server, config, error);
+    if (rv == 0) {
+        rv = router_bind(server, config->listen, error);
+    }
+cleanup:
+    if (rv != 0) {
+        ph_wire_server_destroy(&server);
+    } else {
+        *server_out = server;
+    }
+    return rv;
+}
+
+void ph_wire_server_destroy(struct ph_wire_server **server_in)
+{
+    struct ph_wire_server *server = *server_in;
+
+    if (server == NULL) {
+        return;
+    }
+    zmq_msg_close(&server->text);
+    zmq_msg_close(&server->payload);
+    if (server->router != NULL) {
+        zmq_close(server->router); /* before the ZAP socket, so that nobody slips in unasked */
+    }
+    if (server->zap != NULL) {
+        zmq_close(server->zap);
+    }
+    ph_wire_context_end(&server->context);
+    free(server);
+    *server_in = NULL;
+}
+
+const char *ph_wire_server_endpoint(const struct ph_wire_server *server)
+{
+    return server->endpoint;
+}
+
+void *ph_wire_server_socket(struct ph_wire_server *server)
+{
+    return server->router;
+}
+
+void *ph_wire_server_zap_socket(struct ph_wire_server *server)
+{
+    return server->zap;
+}
+
+void ph_wire_server_zap(struct ph_wire_server *server)
+{
+    ph_zap_serve(server->zap, server->accept, server->accept_context);
+}
+
+uint64_t ph_wire_server_dropped(const struct ph_wire_server *server)
+{
+    return server->dropped;
+}
+
+/* Whether the message just read comes from a peer that may be answered, and under which key. */
+static bool peer_known(struct ph_wire_server *server, struct ph_wire_peer *peer)
+{
+    const char *key = zmq_msg_gets(&server->text, "User-Id");
+
+    if (key == NULL || strlen(key) != PH_KEY_BYTES || peer->routing_bytes != ROUTING_ID_BYTES ||
+        peer->routing_id[0] != 0) {
+        return false;
+    }
+    memcpy(peer->public_key, key, PH_KEY_BYTES + 1);
+    return true;
+}
+
+int ph_wire_server_receive(struct ph_wire_server *server, struct ph_wire_message *message_out)
+{
+    struct ph_wire_peer *peer = &message_out->peer;
+    int drops;
+
+    for (drops = 0; drops < DROPS_PER_CALL; drops++) {
+        int rv, bytes = zmq_recv(
+                    server->router, peer->routing_id, sizeof peer->routing_id, ZMQ_DONTWAIT);
+
+        if (bytes < 0) {
+            if (zmq_errno() == EINTR) {
+                continue;
+            }
+            return -zmq_errno();
+        }
+        peer->routing_bytes = (size_t)bytes;
+        rv = ph_wire_frames_receive(server->router, &server->text, &server->payload, message_out);
+        if (rv == 0 && message_out->bytes > 0 && peer_known(server, peer)) {
+            return 0;
+        }
+        server->dropped++;
+    }
+    return -EAGAIN; /* zmq_poll tells of the rest */
+}
+
+int ph_wire_server_send(struct ph_wire_server *server, const struct ph_wire_peer *peer,
+    const char *text, size_t bytes, const void *payload, size_t payload_bytes)
+{
+    if (peer->routing_bytes == 0 || peer->routing_bytes > sizeof peer->routing_id) {
+        return -EHOSTUNREACH;
+    }
+    while (zmq_send(server->router, peer->routing_id, peer->routing_bytes,
+               ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0) {
+        if (zmq_errno() != EINTR) {
+            return -zmq_errno();
+        }
+    }
+    return ph_wire_frames_send(server->router, text, bytes, payload, payload_bytes);
+}
