@@ -8,6 +8,7 @@
 #ifndef PH_PROTO_KEYS_H
 #define PH_PROTO_KEYS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include "poolherd/error.h"
 #include "poolherd/limits.h"

@@ -45,7 +45,7 @@ enum ph_field_kind {
 
 /* Flags of a field. */
 #define PH_OPT 0u       /* may be absent: then it is zero/empty */
-#define PH_REQ 1u       /* must be present in JSON, and not "" for NAME and TEXT */
+#define PH_REQ 1u       /* must be present in JSON, and not "" for NAME, and for TEXT with min > 0 */
 #define PH_KEY 3u       /* part of the primary key; implies PH_REQ */
 #define PH_SECRET 4u    /* in no view, no log, no --json */
 
@@ -105,11 +105,16 @@ int ph_enum_value(const struct ph_enum *enumeration, const char *word);
 /* Sets an owned text member: frees the old, copies the new (NULL or "" becomes NULL). 0, -ENOMEM. */
 int ph_set_text(char **member, const char *text);
 
-/* Makes room for one more zeroed item of a MANY member and returns it, or NULL (unchanged). */
+/* Makes room for one more zeroed item of a MANY member and returns it, or NULL (unchanged). Counts on
+ * room for the count rounded up to a power of two, which ph_many_reserve() makes: do not allocate
+ * items in another way and then add to them. */
 void *ph_many_add(const struct ph_record *item_record, struct ph_many *many);
+/* Room for `count` items, all zero, in an empty list; many->count stays 0. 0 or -ENOMEM. */
+int ph_many_reserve(const struct ph_record *item_record, struct ph_many *many, size_t count);
 
 /* ---- X-macro machinery. A catalogue entry is
- *      #define PH_FIELDS_node(F)  F(KIND, member, ref, flags, min, max, "doc") ...
+ *      #define PH_FIELDS_node(F, T)  F(T, KIND, member, ref, flags, min, max, "doc") ...
+ *   (T is handed through: the record's name, for offsetof)
  *      #define PH_VALUES_node_state(V)  V(PH_NODE_JOINING, "joining", "doc") ...
  */
 #define PH_MEMBER_NAME(m, ref) char m[PH_NAME_BYTES_MAX + 1];
@@ -121,7 +126,7 @@ void *ph_many_add(const struct ph_record *item_record, struct ph_many *many);
 #define PH_MEMBER_JSON(m, ref) char *m;
 #define PH_MEMBER_ONE(m, ref) struct ph_##ref m;
 #define PH_MEMBER_MANY(m, ref) struct ph_##ref##_list m;
-#define PH_MEMBER(kind, m, ref, flags, min, max, doc) PH_MEMBER_##kind(m, ref)
+#define PH_MEMBER(T, kind, m, ref, flags, min, max, doc) PH_MEMBER_##kind(m, ref)
 
 #define PH_ENUM_VALUE(symbol, word, doc) symbol,
 #define PH_DECLARE_ENUM(name)                                                                      \
@@ -130,7 +135,7 @@ void *ph_many_add(const struct ph_record *item_record, struct ph_many *many);
 
 #define PH_DECLARE_RECORD(name)                                                                    \
     struct ph_##name {                                                                             \
-        PH_FIELDS_##name(PH_MEMBER)                                                                \
+        PH_FIELDS_##name(PH_MEMBER, name)                                                          \
     };                                                                                             \
     struct ph_##name##_list {                                                                      \
         size_t count;                                                                              \

@@ -28,6 +28,7 @@
 #define PH_MESSAGE_BYTES_MAX (32 * 1024 * 1024)
 #define PH_MESSAGE_BYTES_USUAL (64 * 1024)
 #define PH_JSON_DEPTH_MAX 32
+#define PH_JSON_VALUES_MAX 4000000    /* values in one JSON or YAML text */
 
 /* Data channel between agents. */
 #define PH_STREAM_CHUNK_BYTES (256 * 1024)

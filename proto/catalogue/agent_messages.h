@@ -6,157 +6,157 @@
 #ifndef PH_CATALOGUE_AGENT_MESSAGES_H
 #define PH_CATALOGUE_AGENT_MESSAGES_H
 
-#define PH_FIELDS_join(F)                                                                          \
-    F(NAME, name, none, PH_REQ, 1, 63, "the name in the invitation")                               \
-    F(TEXT, secret, none, PH_REQ | PH_SECRET, 1, 128, "the invitation's secret")
+#define PH_FIELDS_join(F, T)                                                                       \
+    F(T, NAME, name, none, PH_REQ, 1, 63, "the name in the invitation")                            \
+    F(T, TEXT, secret, none, PH_REQ | PH_SECRET, 1, 128, "the invitation's secret")
 
-#define PH_FIELDS_joined(F)                                                                        \
-    F(NAME, name, none, PH_REQ, 1, 63, "the identity now bound to the sender's key")               \
-    F(ENUM, role, role, PH_REQ, 0, 0, "what it may do")                                            \
-    F(TEXT, cluster, none, PH_REQ, 1, 64, "the cluster's id")
+#define PH_FIELDS_joined(F, T)                                                                     \
+    F(T, NAME, name, none, PH_REQ, 1, 63, "the identity now bound to the sender's key")            \
+    F(T, ENUM, role, role, PH_REQ, 0, 0, "what it may do")                                         \
+    F(T, TEXT, cluster, none, PH_REQ, 1, 64, "the cluster's id")
 
 /* -- leases -- */
-#define PH_FIELDS_beat(F)                                                                          \
-    F(INT, number, none, PH_REQ, 0, INT64_MAX, "ascending within one agent process")               \
-    F(INT, boot_ms, none, PH_REQ, 0, INT64_MAX, "the node's clock when it sent this")              \
-    F(INT, generation, none, PH_REQ, 0, INT64_MAX, "the admission it believes in; 0: none")        \
-    F(INT, term, none, PH_REQ, 0, INT64_MAX, "highest manager term it has seen")                   \
-    F(TEXT, instance, none, PH_REQ, 1, 64, "random id of this agent process")
+#define PH_FIELDS_beat(F, T)                                                                       \
+    F(T, INT, number, none, PH_REQ, 0, INT64_MAX, "ascending within one agent process")            \
+    F(T, INT, boot_ms, none, PH_REQ, 0, INT64_MAX, "the node's clock when it sent this")           \
+    F(T, INT, generation, none, PH_REQ, 0, INT64_MAX, "the admission it believes in; 0: none")     \
+    F(T, INT, term, none, PH_REQ, 0, INT64_MAX, "highest manager term it has seen")                \
+    F(T, TEXT, instance, none, PH_REQ, 1, 64, "random id of this agent process")
 
-#define PH_FIELDS_grant(F)                                                                         \
-    F(INT, number, none, PH_REQ, 0, INT64_MAX, "of the beat it answers")                           \
-    F(INT, boot_ms, none, PH_REQ, 0, INT64_MAX, "of the beat it answers: the lease counts from it")\
-    F(INT, generation, none, PH_REQ, 0, INT64_MAX, "of the beat it answers")                       \
-    F(INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                                 \
-    F(TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id, which belongs to the term")       \
-    F(INT, lease_ms, none, PH_REQ, 1, PH_LEASE_MS_MAX, "the lease's length")
+#define PH_FIELDS_grant(F, T)                                                                      \
+    F(T, INT, number, none, PH_REQ, 0, INT64_MAX, "of the beat it answers")                        \
+    F(T, INT, boot_ms, none, PH_REQ, 0, INT64_MAX, "of the beat it answers: the lease counts from it") \
+    F(T, INT, generation, none, PH_REQ, 0, INT64_MAX, "of the beat it answers")                    \
+    F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
+    F(T, TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id, which belongs to the term")    \
+    F(T, INT, lease_ms, none, PH_REQ, 1, PH_LEASE_MS_MAX, "the lease's length")
 
-#define PH_FIELDS_unwelcome(F)                                                                     \
-    F(INT, number, none, PH_OPT, 0, INT64_MAX, "of the beat or hello it answers")                  \
-    F(INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                                 \
-    F(TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                                  \
-    F(BOOL, say_hello, none, PH_OPT, 0, 0, "the node shall present itself anew")                   \
-    F(BOOL, duplicate, none, PH_OPT, 0, 0, "another agent with this identity is alive: end")       \
-    F(TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why")
+#define PH_FIELDS_unwelcome(F, T)                                                                  \
+    F(T, INT, number, none, PH_OPT, 0, INT64_MAX, "of the beat or hello it answers")               \
+    F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
+    F(T, TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                               \
+    F(T, BOOL, say_hello, none, PH_OPT, 0, 0, "the node shall present itself anew")                \
+    F(T, BOOL, duplicate, none, PH_OPT, 0, 0, "another agent with this identity is alive: end")    \
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why")
 
 /* -- what a node is and has -- */
-#define PH_FIELDS_vm_report(F)                                                                     \
-    F(NAME, name, none, PH_KEY, 1, 63, "the VM")                                                   \
-    F(ENUM, state, vm_state, PH_REQ, 0, 0, "as seen")                                              \
-    F(INT, pid, none, PH_OPT, 0, INT32_MAX, "0: none")                                             \
-    F(INT, restarts, none, PH_OPT, 0, INT64_MAX, "under this epoch")                               \
-    F(TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why")
+#define PH_FIELDS_vm_report(F, T)                                                                  \
+    F(T, NAME, name, none, PH_KEY, 1, 63, "the VM")                                                \
+    F(T, ENUM, state, vm_state, PH_REQ, 0, 0, "as seen")                                           \
+    F(T, INT, pid, none, PH_OPT, 0, INT32_MAX, "0: none")                                          \
+    F(T, INT, restarts, none, PH_OPT, 0, INT64_MAX, "under this epoch")                            \
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why")
 
-#define PH_FIELDS_report(F)                                                                        \
-    F(NAME, pool, none, PH_KEY, 1, 63, "the pool")                                                 \
-    F(INT, number, none, PH_REQ, 1, INT64_MAX, "ascending per pool within one agent process")      \
-    F(INT, epoch, none, PH_REQ, 0, INT64_MAX, "the epoch this speaks of")                          \
-    F(INT, order_term, none, PH_OPT, 0, INT64_MAX, "of the newest order taken in")                 \
-    F(INT, order_number, none, PH_OPT, 0, INT64_MAX, "of the newest order taken in")               \
-    F(ENUM, state, local_state, PH_REQ, 0, 0, "where it stands here")                              \
-    F(TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why, and the next step, when failed or stuck") \
-    F(TEXT, step, none, PH_OPT, 0, 64, "the step under way, for waiting_on")                       \
-    F(INT, data_epoch, none, PH_OPT, 0, INT64_MAX, "epoch stored with the data here; 0: no data")  \
-    F(INT, data_sequence, none, PH_OPT, 0, INT64_MAX, "sequence of the newest complete copy here") \
-    F(MANY, vms, vm_report, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs, when it is active here")
+#define PH_FIELDS_report(F, T)                                                                     \
+    F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \
+    F(T, INT, number, none, PH_REQ, 1, INT64_MAX, "ascending per pool within one agent process")   \
+    F(T, INT, epoch, none, PH_REQ, 0, INT64_MAX, "the epoch this speaks of")                       \
+    F(T, INT, order_term, none, PH_OPT, 0, INT64_MAX, "of the newest order taken in")              \
+    F(T, INT, order_number, none, PH_OPT, 0, INT64_MAX, "of the newest order taken in")            \
+    F(T, ENUM, state, local_state, PH_REQ, 0, 0, "where it stands here")                           \
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why, and the next step, when failed or stuck") \
+    F(T, TEXT, step, none, PH_OPT, 0, 64, "the step under way, for waiting_on")                    \
+    F(T, INT, data_epoch, none, PH_OPT, 0, INT64_MAX, "epoch stored with the data here; 0: no data") \
+    F(T, INT, data_sequence, none, PH_OPT, 0, INT64_MAX, "sequence of the newest complete copy here") \
+    F(T, MANY, vms, vm_report, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs, when it is active here")
 
-#define PH_FIELDS_report_ok(F)                                                                     \
-    F(NAME, pool, none, PH_KEY, 1, 63, "the pool")                                                 \
-    F(NAME, node, none, PH_OPT, 0, 63, "of a copy report: its node; empty: of a pool report")      \
-    F(INT, number, none, PH_REQ, 1, INT64_MAX, "of the report that is now durable")
+#define PH_FIELDS_report_ok(F, T)                                                                  \
+    F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \
+    F(T, NAME, node, none, PH_OPT, 0, 63, "of a copy report: its node; empty: of a pool report")   \
+    F(T, INT, number, none, PH_REQ, 1, INT64_MAX, "of the report that is now durable")
 
-#define PH_FIELDS_hello(F)                                                                         \
-    F(TEXT, instance, none, PH_REQ, 1, 64, "random id of this agent process")                      \
-    F(TEXT, previous, none, PH_OPT, 0, 64, "instance that last ran on this directory")             \
-    F(TEXT, boot_id, none, PH_OPT, 0, 64, "the machine's boot id")                                 \
-    F(TEXT, version, none, PH_OPT, 0, 64, "the agent's version")                                   \
-    F(TEXT, endpoint, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "where its data channel listens")        \
-    F(TEXTS, labels, none, PH_OPT, 0, PH_LABELS_MAX, "key=value")                                  \
-    F(TEXTS, drivers, none, PH_OPT, 0, 64, "drivers that work here")                               \
-    F(INT, cpu, none, PH_OPT, 0, 1000000, "processors, in thousandths")                            \
-    F(INT, memory_mib, none, PH_OPT, 0, INT64_MAX, "memory")                                       \
-    F(INT, disk_mib, none, PH_OPT, 0, INT64_MAX, "disk")                                           \
-    F(INT, generation, none, PH_OPT, 0, INT64_MAX, "the admission it holds; 0: none")              \
-    F(INT, term, none, PH_OPT, 0, INT64_MAX, "highest manager term seen")                          \
-    F(TEXT, manager, none, PH_OPT, 0, 64, "id that belonged to that term")                         \
-    F(INT, lease_left_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "0: none, and nothing runs here")      \
-    F(MANY, pools, report, PH_OPT, 0, PH_POOLS_MAX, "every pool with a trace here")
+#define PH_FIELDS_hello(F, T)                                                                      \
+    F(T, TEXT, instance, none, PH_REQ, 1, 64, "random id of this agent process")                   \
+    F(T, TEXT, previous, none, PH_OPT, 0, 64, "instance that last ran on this directory")          \
+    F(T, TEXT, boot_id, none, PH_OPT, 0, 64, "the machine's boot id")                              \
+    F(T, TEXT, version, none, PH_OPT, 0, 64, "the agent's version")                                \
+    F(T, TEXT, endpoint, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "where its data channel listens")     \
+    F(T, TEXTS, labels, none, PH_OPT, 0, PH_LABELS_MAX, "key=value")                               \
+    F(T, TEXTS, drivers, none, PH_OPT, 0, 64, "drivers that work here")                            \
+    F(T, INT, cpu, none, PH_OPT, 0, 1000000, "processors, in thousandths")                         \
+    F(T, INT, memory_mib, none, PH_OPT, 0, INT64_MAX, "memory")                                    \
+    F(T, INT, disk_mib, none, PH_OPT, 0, INT64_MAX, "disk")                                        \
+    F(T, INT, generation, none, PH_OPT, 0, INT64_MAX, "the admission it holds; 0: none")           \
+    F(T, INT, term, none, PH_OPT, 0, INT64_MAX, "highest manager term seen")                       \
+    F(T, TEXT, manager, none, PH_OPT, 0, 64, "id that belonged to that term")                      \
+    F(T, INT, lease_left_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "0: none, and nothing runs here")   \
+    F(T, MANY, pools, report, PH_OPT, 0, PH_POOLS_MAX, "every pool with a trace here")
 
-#define PH_FIELDS_welcome(F)                                                                       \
-    F(INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                                 \
-    F(TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                                  \
-    F(NAME, name, none, PH_REQ, 1, 63, "the node's name")                                          \
-    F(INT, generation, none, PH_REQ, 1, INT64_MAX, "the admission now in force")                   \
-    F(TEXT, instance, none, PH_REQ, 1, 64, "of the hello it answers")                              \
-    F(INT, beat_ms, none, PH_REQ, PH_BEAT_MS_MIN, PH_LEASE_MS_MAX, "how often to beat")            \
-    F(INT, lease_ms, none, PH_REQ, 1, PH_LEASE_MS_MAX, "the lease's length")                       \
-    F(INT, stop_ms, none, PH_REQ, 1, PH_LEASE_MS_MAX, "how long stopping may take at lease end")
+#define PH_FIELDS_welcome(F, T)                                                                    \
+    F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
+    F(T, TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                               \
+    F(T, NAME, name, none, PH_REQ, 1, 63, "the node's name")                                       \
+    F(T, INT, generation, none, PH_REQ, 1, INT64_MAX, "the admission now in force")                \
+    F(T, TEXT, instance, none, PH_REQ, 1, 64, "of the hello it answers")                           \
+    F(T, INT, beat_ms, none, PH_REQ, PH_BEAT_MS_MIN, PH_LEASE_MS_MAX, "how often to beat")         \
+    F(T, INT, lease_ms, none, PH_REQ, 1, PH_LEASE_MS_MAX, "the lease's length")                    \
+    F(T, INT, stop_ms, none, PH_REQ, 1, PH_LEASE_MS_MAX, "how long stopping may take at lease end")
 
-#define PH_FIELDS_leaving(F)                                                                       \
-    F(TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why the agent wants to be drained")
+#define PH_FIELDS_leaving(F, T)                                                                    \
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why the agent wants to be drained")
 
 /* -- orders -- */
-#define PH_FIELDS_peer(F)                                                                          \
-    F(NAME, node, none, PH_KEY, 1, 63, "the other node")                                           \
-    F(TEXT, endpoint, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "its data channel")                      \
-    F(TEXT, public_key, none, PH_OPT, 0, PH_KEY_BYTES, "its CURVE key")                            \
-    F(INT, urgent, none, PH_OPT, 0, INT64_MAX, "when it grew: make a copy that begins now and echo this") \
-    F(BOOL, required, none, PH_OPT, 0, 0, "a deactivation is not done before this one has the last copy")
+#define PH_FIELDS_peer(F, T)                                                                       \
+    F(T, NAME, node, none, PH_KEY, 1, 63, "the other node")                                        \
+    F(T, TEXT, endpoint, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "its data channel")                   \
+    F(T, TEXT, public_key, none, PH_OPT, 0, PH_KEY_BYTES, "its CURVE key")                         \
+    F(T, INT, urgent, none, PH_OPT, 0, INT64_MAX, "when it grew: make a copy that begins now and echo this") \
+    F(T, BOOL, required, none, PH_OPT, 0, 0, "a deactivation is not done before this one has the last copy")
 
-#define PH_FIELDS_order(F)                                                                         \
-    F(INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                                 \
-    F(TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                                  \
-    F(INT, generation, none, PH_REQ, 1, INT64_MAX, "of the node's admission; another one is refused") \
-    F(INT, number, none, PH_REQ, 1, INT64_MAX, "ascending within the term")                        \
-    F(ENUM, kind, order_kind, PH_REQ, 0, 0, "what is wanted")                                      \
-    F(INT, epoch, none, PH_REQ, 0, INT64_MAX, "the pool's epoch")                                  \
-    F(BOOL, create, none, PH_OPT, 0, 0, "activate: the pool has never been active: begin empty")   \
-    F(BOOL, run, none, PH_OPT, 0, 0, "activate: start the VMs (false: data only)")                 \
-    F(ONE, pool, pool, PH_REQ, 0, 0, "the pool as declared")                                       \
-    F(MANY, vms, vm, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs as declared, in start order")        \
-    F(MANY, copies, peer, PH_OPT, 0, PH_COPIES_MAX + 1, "activate, deactivate: who gets copies")   \
-    F(MANY, sources, peer, PH_OPT, 0, PH_COPIES_MAX + 1, "hold: from whom data is accepted")
+#define PH_FIELDS_order(F, T)                                                                      \
+    F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
+    F(T, TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                               \
+    F(T, INT, generation, none, PH_REQ, 1, INT64_MAX, "of the node's admission; another one is refused") \
+    F(T, INT, number, none, PH_REQ, 1, INT64_MAX, "ascending within the term")                     \
+    F(T, ENUM, kind, order_kind, PH_REQ, 0, 0, "what is wanted")                                   \
+    F(T, INT, epoch, none, PH_REQ, 0, INT64_MAX, "the pool's epoch")                               \
+    F(T, BOOL, create, none, PH_OPT, 0, 0, "activate: the pool has never been active: begin empty") \
+    F(T, BOOL, run, none, PH_OPT, 0, 0, "activate: start the VMs (false: data only)")              \
+    F(T, ONE, pool, pool, PH_REQ, 0, 0, "the pool as declared")                                    \
+    F(T, MANY, vms, vm, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs as declared, in start order")     \
+    F(T, MANY, copies, peer, PH_OPT, 0, PH_COPIES_MAX + 1, "activate, deactivate: who gets copies") \
+    F(T, MANY, sources, peer, PH_OPT, 0, PH_COPIES_MAX + 1, "hold: from whom data is accepted")
 
-#define PH_FIELDS_copy_report(F)                                                                   \
-    F(NAME, pool, none, PH_KEY, 1, 63, "the pool")                                                 \
-    F(NAME, node, none, PH_KEY, 1, 63, "the node that has or gets the copy")                       \
-    F(INT, number, none, PH_REQ, 1, INT64_MAX, "ascending per pool and node within one agent process") \
-    F(INT, epoch, none, PH_REQ, 0, INT64_MAX, "the owner's epoch")                                 \
-    F(ENUM, state, replica_state, PH_REQ, 0, 0, "complete: this copy arrived; failing: see reason")\
-    F(INT, sequence, none, PH_OPT, 0, INT64_MAX, "of the copy")                                    \
-    F(INT, age_ms, none, PH_OPT, 0, INT64_MAX, "time since the moment whose data it holds")        \
-    F(INT, progress, none, PH_OPT, 0, 100, "of the copy under way")                                \
-    F(INT, bytes, none, PH_OPT, 0, INT64_MAX, "size of the copy")                                  \
-    F(INT, urgent, none, PH_OPT, 0, INT64_MAX, "echo of the peer's urgent this copy satisfies")    \
-    F(TEXT, hash, none, PH_OPT, 0, 128, "of the content")                                          \
-    F(TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "the error")
+#define PH_FIELDS_copy_report(F, T)                                                                \
+    F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \
+    F(T, NAME, node, none, PH_KEY, 1, 63, "the node that has or gets the copy")                    \
+    F(T, INT, number, none, PH_REQ, 1, INT64_MAX, "ascending per pool and node within one agent process") \
+    F(T, INT, epoch, none, PH_REQ, 0, INT64_MAX, "the owner's epoch")                              \
+    F(T, ENUM, state, replica_state, PH_REQ, 0, 0, "complete: this copy arrived; failing: see reason") \
+    F(T, INT, sequence, none, PH_OPT, 0, INT64_MAX, "of the copy")                                 \
+    F(T, INT, age_ms, none, PH_OPT, 0, INT64_MAX, "time since the moment whose data it holds")     \
+    F(T, INT, progress, none, PH_OPT, 0, 100, "of the copy under way")                             \
+    F(T, INT, bytes, none, PH_OPT, 0, INT64_MAX, "size of the copy")                               \
+    F(T, INT, urgent, none, PH_OPT, 0, INT64_MAX, "echo of the peer's urgent this copy satisfies") \
+    F(T, TEXT, hash, none, PH_OPT, 0, 128, "of the content")                                       \
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "the error")
 
 /* -- witnesses: reserved names; sent and answered from issue 3 on, refused with a reason before -- */
-#define PH_FIELDS_vote_ask(F)                                                                      \
-    F(NAME, node, none, PH_REQ, 1, 63, "the node that wants its lease extended")                   \
-    F(INT, generation, none, PH_REQ, 1, INT64_MAX, "its admission")                                \
-    F(INT, boot_ms, none, PH_REQ, 0, INT64_MAX, "its clock when it asked")                         \
-    F(INT, voters, none, PH_REQ, 0, INT64_MAX, "version of its voter set")
+#define PH_FIELDS_vote_ask(F, T)                                                                   \
+    F(T, NAME, node, none, PH_REQ, 1, 63, "the node that wants its lease extended")                \
+    F(T, INT, generation, none, PH_REQ, 1, INT64_MAX, "its admission")                             \
+    F(T, INT, boot_ms, none, PH_REQ, 0, INT64_MAX, "its clock when it asked")                      \
+    F(T, INT, voters, none, PH_REQ, 0, INT64_MAX, "version of its voter set")
 
-#define PH_FIELDS_vote(F)                                                                          \
-    F(NAME, node, none, PH_REQ, 1, 63, "as asked")                                                 \
-    F(INT, generation, none, PH_REQ, 1, INT64_MAX, "as asked")                                     \
-    F(INT, boot_ms, none, PH_REQ, 0, INT64_MAX, "as asked: the lease counts from it")              \
-    F(BOOL, granted, none, PH_REQ, 0, 0, "whether the witness extends the lease")                  \
-    F(TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why not")
+#define PH_FIELDS_vote(F, T)                                                                       \
+    F(T, NAME, node, none, PH_REQ, 1, 63, "as asked")                                              \
+    F(T, INT, generation, none, PH_REQ, 1, INT64_MAX, "as asked")                                  \
+    F(T, INT, boot_ms, none, PH_REQ, 0, INT64_MAX, "as asked: the lease counts from it")           \
+    F(T, BOOL, granted, none, PH_REQ, 0, 0, "whether the witness extends the lease")               \
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why not")
 
-#define PH_FIELDS_promise_ask(F)                                                                   \
-    F(INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                                 \
-    F(TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                                  \
-    F(NAME, node, none, PH_REQ, 1, 63, "the silent node")                                          \
-    F(INT, generation, none, PH_REQ, 1, INT64_MAX, "its admission")
+#define PH_FIELDS_promise_ask(F, T)                                                                \
+    F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
+    F(T, TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                               \
+    F(T, NAME, node, none, PH_REQ, 1, 63, "the silent node")                                       \
+    F(T, INT, generation, none, PH_REQ, 1, INT64_MAX, "its admission")
 
-#define PH_FIELDS_promise(F)                                                                       \
-    F(NAME, node, none, PH_REQ, 1, 63, "as asked")                                                 \
-    F(INT, generation, none, PH_REQ, 1, INT64_MAX, "as asked")                                     \
-    F(BOOL, promised, none, PH_REQ, 0, 0, "no more grants to this generation; durable")            \
-    F(INT, live_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "how long any grant it gave may still live") \
-    F(INT, heard_ms, none, PH_OPT, 0, INT64_MAX, "refused: it heard the node this long ago")
+#define PH_FIELDS_promise(F, T)                                                                    \
+    F(T, NAME, node, none, PH_REQ, 1, 63, "as asked")                                              \
+    F(T, INT, generation, none, PH_REQ, 1, INT64_MAX, "as asked")                                  \
+    F(T, BOOL, promised, none, PH_REQ, 0, 0, "no more grants to this generation; durable")         \
+    F(T, INT, live_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "how long any grant it gave may still live") \
+    F(T, INT, heard_ms, none, PH_OPT, 0, INT64_MAX, "refused: it heard the node this long ago")
 
 #define PH_AGENT_RECORDS(R)                                                                        \
     R(join) R(joined) R(beat) R(grant) R(unwelcome) R(vm_report) R(report) R(report_ok) R(hello)   \

@@ -6,263 +6,263 @@
 #define PH_CATALOGUE_OPERATOR_MESSAGES_H
 
 /* -- asked -- */
-#define PH_FIELDS_nothing(F)                                                                       \
-    F(INT, unused, none, PH_OPT, 0, 0, "a request without arguments")
+#define PH_FIELDS_nothing(F, T)                                                                    \
+    F(T, INT, unused, none, PH_OPT, 0, 0, "a request without arguments")
 
-#define PH_FIELDS_named(F)                                                                         \
-    F(NAME, name, none, PH_REQ, 1, 63, "the node, pool or identity meant")
+#define PH_FIELDS_named(F, T)                                                                      \
+    F(T, NAME, name, none, PH_REQ, 1, 63, "the node, pool or identity meant")
 
-#define PH_FIELDS_numbered(F)                                                                      \
-    F(INT, id, none, PH_REQ, 1, INT64_MAX, "the job meant")
+#define PH_FIELDS_numbered(F, T)                                                                   \
+    F(T, INT, id, none, PH_REQ, 1, INT64_MAX, "the job meant")
 
-#define PH_FIELDS_invite(F)                                                                        \
-    F(NAME, name, none, PH_REQ, 1, 63, "node or person to be enrolled")                            \
-    F(ENUM, role, role, PH_REQ, 0, 0, "what it will be allowed")                                   \
-    F(INT, valid_s, none, PH_OPT, 0, 2592000, "seconds the invitation is good for; 0: a day")
+#define PH_FIELDS_invite(F, T)                                                                     \
+    F(T, NAME, name, none, PH_REQ, 1, 63, "node or person to be enrolled")                         \
+    F(T, ENUM, role, role, PH_REQ, 0, 0, "what it will be allowed")                                \
+    F(T, INT, valid_s, none, PH_OPT, 0, 2592000, "seconds the invitation is good for; 0: a day")
 
-#define PH_FIELDS_drain(F)                                                                         \
-    F(NAME, node, none, PH_REQ, 1, 63, "the node to empty")                                        \
-    F(BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")                            \
-    F(INT, max_parallel, none, PH_OPT, 0, 1000, "moves at a time; 0: 4")                           \
-    F(INT, deadline_s, none, PH_OPT, 0, 604800, "give up (and leave the rest) after; 0: never")
+#define PH_FIELDS_drain(F, T)                                                                      \
+    F(T, NAME, node, none, PH_REQ, 1, 63, "the node to empty")                                     \
+    F(T, BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")                         \
+    F(T, INT, max_parallel, none, PH_OPT, 0, 1000, "moves at a time; 0: 4")                        \
+    F(T, INT, deadline_s, none, PH_OPT, 0, 604800, "give up (and leave the rest) after; 0: never")
 
-#define PH_FIELDS_fence(F)                                                                         \
-    F(NAME, node, none, PH_REQ, 1, 63, "the node")                                                 \
-    F(NAME, confirm_dead, none, PH_OPT, 0, 63, "the node's name again: the operator swears it is off") \
-    F(BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")
+#define PH_FIELDS_fence(F, T)                                                                      \
+    F(T, NAME, node, none, PH_REQ, 1, 63, "the node")                                              \
+    F(T, NAME, confirm_dead, none, PH_OPT, 0, 63, "the node's name again: the operator swears it is off") \
+    F(T, BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")
 
-#define PH_FIELDS_pool_move(F)                                                                     \
-    F(NAME, pool, none, PH_REQ, 1, 63, "the pool")                                                 \
-    F(NAME, target, none, PH_OPT, 0, 63, "the node; empty: the best one")                          \
-    F(BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")
+#define PH_FIELDS_pool_move(F, T)                                                                  \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, NAME, target, none, PH_OPT, 0, 63, "the node; empty: the best one")                       \
+    F(T, BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")
 
-#define PH_FIELDS_pool_start(F)                                                                    \
-    F(NAME, pool, none, PH_REQ, 1, 63, "the pool")                                                 \
-    F(BOOL, accept_data_loss, none, PH_OPT, 0, 0, "start from the freshest copy whatever its age") \
-    F(BOOL, retry, none, PH_OPT, 0, 0, "forget earlier failures")
+#define PH_FIELDS_pool_start(F, T)                                                                 \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, BOOL, accept_data_loss, none, PH_OPT, 0, 0, "start from the freshest copy whatever its age") \
+    F(T, BOOL, retry, none, PH_OPT, 0, 0, "forget earlier failures")
 
-#define PH_FIELDS_pool_remove(F)                                                                   \
-    F(NAME, pool, none, PH_REQ, 1, 63, "the pool")                                                 \
-    F(BOOL, destroy_data, none, PH_OPT, 0, 0, "also delete its data everywhere; else it stays on disk") \
-    F(BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")
+#define PH_FIELDS_pool_remove(F, T)                                                                \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, BOOL, destroy_data, none, PH_OPT, 0, 0, "also delete its data everywhere; else it stays on disk") \
+    F(T, BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")
 
 /* One pool as declared: pool.apply carries these; the fields and limits are the declaration's. */
-#define PH_FIELDS_vm_spec(F)                                                                       \
-    F(NAME, name, none, PH_REQ, 1, 63, "its name, unique in the pool")                             \
-    F(NAME, kind, none, PH_REQ, 1, 63, "workload driver: process")                                 \
-    F(TEXTS, command, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "argv")                                   \
-    F(TEXTS, environment, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "NAME=value")                         \
-    F(ENUM, restart, restart_policy, PH_OPT, 0, 0, "always, on-failure, never")                    \
-    F(NAME, stop_signal, none, PH_OPT, 0, 63, "term, int, quit, hup, usr1, usr2")                  \
-    F(INT, stop_timeout_ms, none, PH_OPT, 0, 86400000, "from the signal to SIGKILL")
+#define PH_FIELDS_vm_spec(F, T)                                                                    \
+    F(T, NAME, name, none, PH_REQ, 1, 63, "its name, unique in the pool")                          \
+    F(T, NAME, kind, none, PH_REQ, 1, 63, "workload driver: process")                              \
+    F(T, TEXTS, command, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "argv")                                \
+    F(T, TEXTS, environment, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "NAME=value")                      \
+    F(T, ENUM, restart, restart_policy, PH_OPT, 0, 0, "always, on-failure, never")                 \
+    F(T, NAME, stop_signal, none, PH_OPT, 0, 63, "term, int, quit, hup, usr1, usr2")               \
+    F(T, INT, stop_timeout_ms, none, PH_OPT, 0, 86400000, "from the signal to SIGKILL")
 
-#define PH_FIELDS_pool_spec(F)                                                                     \
-    F(NAME, name, none, PH_REQ, 1, 63, "the pool's name")                                          \
-    F(NAME, driver, none, PH_REQ, 1, 63, "directory, btrfs")                                       \
-    F(ENUM, desired, pool_desired, PH_OPT, 0, 0, "active or inactive")                             \
-    F(INT, priority, none, PH_OPT, -1000000, 1000000, "higher goes first")                         \
-    F(INT, copies, none, PH_OPT, 0, PH_COPIES_MAX, "copies kept on other nodes")                   \
-    F(INT, cpu, none, PH_OPT, 0, 1000000, "size.cpu, in thousandths of a processor")               \
-    F(INT, memory_mib, none, PH_OPT, 0, 1000000000, "size.memory_mib")                             \
-    F(INT, disk_mib, none, PH_OPT, 0, 1000000000, "size.disk_mib")                                 \
-    F(INT, sync_interval_s, none, PH_OPT, 0, 86400, "seconds between copies; 0: only when moved")  \
-    F(INT, max_data_loss_s, none, PH_OPT, 0, INT32_MAX, "0: no limit")                             \
-    F(ENUM, failback, failback, PH_OPT, 0, 0, "no, yes, at")                                       \
-    F(TEXT, failback_at, none, PH_OPT, 0, 5, "HH:MM")                                              \
-    F(TEXTS, allow, none, PH_OPT, 0, PH_RELATIONS_MAX, "nodes.allow")                              \
-    F(TEXTS, prefer, none, PH_OPT, 0, PH_RELATIONS_MAX, "nodes.prefer")                            \
-    F(TEXTS, together, none, PH_OPT, 0, PH_RELATIONS_MAX, "together_with")                         \
-    F(TEXTS, apart, none, PH_OPT, 0, PH_RELATIONS_MAX, "apart_from")                               \
-    F(MANY, vms, vm_spec, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs in start order")
+#define PH_FIELDS_pool_spec(F, T)                                                                  \
+    F(T, NAME, name, none, PH_REQ, 1, 63, "the pool's name")                                       \
+    F(T, NAME, driver, none, PH_REQ, 1, 63, "directory, btrfs")                                    \
+    F(T, ENUM, desired, pool_desired, PH_OPT, 0, 0, "active or inactive")                          \
+    F(T, INT, priority, none, PH_OPT, -1000000, 1000000, "higher goes first")                      \
+    F(T, INT, copies, none, PH_OPT, 0, PH_COPIES_MAX, "copies kept on other nodes")                \
+    F(T, INT, cpu, none, PH_OPT, 0, 1000000, "size.cpu, in thousandths of a processor")            \
+    F(T, INT, memory_mib, none, PH_OPT, 0, 1000000000, "size.memory_mib")                          \
+    F(T, INT, disk_mib, none, PH_OPT, 0, 1000000000, "size.disk_mib")                              \
+    F(T, INT, sync_interval_s, none, PH_OPT, 0, 86400, "seconds between copies; 0: only when moved") \
+    F(T, INT, max_data_loss_s, none, PH_OPT, 0, INT32_MAX, "0: no limit")                          \
+    F(T, ENUM, failback, failback, PH_OPT, 0, 0, "no, yes, at")                                    \
+    F(T, TEXT, failback_at, none, PH_OPT, 0, 5, "HH:MM")                                           \
+    F(T, TEXTS, allow, none, PH_OPT, 0, PH_RELATIONS_MAX, "nodes.allow")                           \
+    F(T, TEXTS, prefer, none, PH_OPT, 0, PH_RELATIONS_MAX, "nodes.prefer")                         \
+    F(T, TEXTS, together, none, PH_OPT, 0, PH_RELATIONS_MAX, "together_with")                      \
+    F(T, TEXTS, apart, none, PH_OPT, 0, PH_RELATIONS_MAX, "apart_from")                            \
+    F(T, MANY, vms, vm_spec, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs in start order")
 
-#define PH_FIELDS_apply(F)                                                                         \
-    F(MANY, pools, pool_spec, PH_OPT, 0, PH_POOLS_MAX, "the declarations")                         \
-    F(BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would change")                             \
-    F(BOOL, prune, none, PH_OPT, 0, 0, "pools not named here are removed (their data stays)")
+#define PH_FIELDS_apply(F, T)                                                                      \
+    F(T, MANY, pools, pool_spec, PH_OPT, 0, PH_POOLS_MAX, "the declarations")                      \
+    F(T, BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would change")                          \
+    F(T, BOOL, prune, none, PH_OPT, 0, 0, "pools not named here are removed (their data stays)")
 
-#define PH_FIELDS_query(F)                                                                         \
-    F(TEXT, sql, none, PH_REQ, 1, PH_SQL_BYTES_MAX, "one SELECT over the views")                   \
-    F(INT, as_of, none, PH_OPT, 0, INT64_MAX, "wall clock ms; 0: now")                             \
-    F(INT, timeout_ms, none, PH_OPT, 0, PH_QUERY_TIMEOUT_MS, "0: the most allowed")                \
-    F(INT, rows_max, none, PH_OPT, 0, PH_QUERY_ROWS_MAX, "0: the most allowed")
+#define PH_FIELDS_query(F, T)                                                                      \
+    F(T, TEXT, sql, none, PH_REQ, 1, PH_SQL_BYTES_MAX, "one SELECT over the views")                \
+    F(T, INT, as_of, none, PH_OPT, 0, INT64_MAX, "wall clock ms; 0: now")                          \
+    F(T, INT, timeout_ms, none, PH_OPT, 0, PH_QUERY_TIMEOUT_MS, "0: the most allowed")             \
+    F(T, INT, rows_max, none, PH_OPT, 0, PH_QUERY_ROWS_MAX, "0: the most allowed")
 
-#define PH_FIELDS_events_ask(F)                                                                    \
-    F(INT, after, none, PH_OPT, 0, INT64_MAX, "only events with a greater id")                     \
-    F(INT, limit, none, PH_OPT, 0, 10000, "the newest so many; 0: 100")                            \
-    F(NAME, pool, none, PH_OPT, 0, 63, "only of this pool")                                        \
-    F(NAME, node, none, PH_OPT, 0, 63, "only of this node")                                        \
-    F(INT, job, none, PH_OPT, 0, INT64_MAX, "only of this job")
+#define PH_FIELDS_events_ask(F, T)                                                                 \
+    F(T, INT, after, none, PH_OPT, 0, INT64_MAX, "only events with a greater id")                  \
+    F(T, INT, limit, none, PH_OPT, 0, 10000, "the newest so many; 0: 100")                         \
+    F(T, NAME, pool, none, PH_OPT, 0, 63, "only of this pool")                                     \
+    F(T, NAME, node, none, PH_OPT, 0, 63, "only of this node")                                     \
+    F(T, INT, job, none, PH_OPT, 0, INT64_MAX, "only of this job")
 
-#define PH_FIELDS_jobs_ask(F)                                                                      \
-    F(BOOL, all, none, PH_OPT, 0, 0, "ended ones too")                                             \
-    F(INT, parent, none, PH_OPT, 0, INT64_MAX, "only of this drain")
+#define PH_FIELDS_jobs_ask(F, T)                                                                   \
+    F(T, BOOL, all, none, PH_OPT, 0, 0, "ended ones too")                                          \
+    F(T, INT, parent, none, PH_OPT, 0, INT64_MAX, "only of this drain")
 
 /* -- answered -- */
-#define PH_FIELDS_problem(F)                                                                       \
-    F(TEXT, code, none, PH_REQ, 1, 32, "bad_input, not_allowed, not_found, state_forbids, unreached, failed") \
-    F(TEXT, message, none, PH_REQ, 1, PH_TEXT_BYTES_MAX, "a sentence")                             \
-    F(TEXT, field, none, PH_OPT, 0, 128, "the field to blame, if one is")
+#define PH_FIELDS_problem(F, T)                                                                    \
+    F(T, TEXT, code, none, PH_REQ, 1, 32, "bad_input, not_allowed, not_found, state_forbids, unreached, failed") \
+    F(T, TEXT, message, none, PH_REQ, 1, PH_TEXT_BYTES_MAX, "a sentence")                          \
+    F(T, TEXT, field, none, PH_OPT, 0, 128, "the field to blame, if one is")
 
-#define PH_FIELDS_done(F)                                                                          \
-    F(INT, job, none, PH_OPT, 0, INT64_MAX, "the job that does it; 0: done already")               \
-    F(TEXT, message, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what was or will be done")
+#define PH_FIELDS_done(F, T)                                                                       \
+    F(T, INT, job, none, PH_OPT, 0, INT64_MAX, "the job that does it; 0: done already")            \
+    F(T, TEXT, message, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what was or will be done")
 
-#define PH_FIELDS_invited(F)                                                                       \
-    F(TEXT, secret, none, PH_REQ, 1, 128, "for the invitation; shown once")                        \
-    F(INT, expires, none, PH_REQ, 0, INT64_MAX, "when it ends, wall clock ms")                     \
-    F(TEXT, token, none, PH_OPT, 0, PH_TOKEN_BYTES_MAX, "the invitation as one word (the shell adds it)")
+#define PH_FIELDS_invited(F, T)                                                                    \
+    F(T, TEXT, secret, none, PH_REQ, 1, 128, "for the invitation; shown once")                     \
+    F(T, INT, expires, none, PH_REQ, 0, INT64_MAX, "when it ends, wall clock ms")                  \
+    F(T, TEXT, token, none, PH_OPT, 0, PH_TOKEN_BYTES_MAX, "the invitation as one word (the shell adds it)")
 
-#define PH_FIELDS_planned_move(F)                                                                  \
-    F(NAME, pool, none, PH_REQ, 1, 63, "the pool")                                                 \
-    F(NAME, from, none, PH_OPT, 0, 63, "from this node")                                           \
-    F(NAME, to, none, PH_OPT, 0, 63, "to this one; empty: nowhere, see reason")                    \
-    F(INT, priority, none, PH_OPT, -1000000, 1000000, "of the pool")                               \
-    F(TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why there, or why nowhere")
+#define PH_FIELDS_planned_move(F, T)                                                               \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, NAME, from, none, PH_OPT, 0, 63, "from this node")                                        \
+    F(T, NAME, to, none, PH_OPT, 0, 63, "to this one; empty: nowhere, see reason")                 \
+    F(T, INT, priority, none, PH_OPT, -1000000, 1000000, "of the pool")                            \
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why there, or why nowhere")
 
-#define PH_FIELDS_plan(F)                                                                          \
-    F(INT, job, none, PH_OPT, 0, INT64_MAX, "the job that carries it out; 0: dry run")             \
-    F(BOOL, complete, none, PH_OPT, 0, 0, "every pool has a place to go")                          \
-    F(MANY, moves, planned_move, PH_OPT, 0, PH_POOLS_MAX, "in the order they would be done")
+#define PH_FIELDS_plan(F, T)                                                                       \
+    F(T, INT, job, none, PH_OPT, 0, INT64_MAX, "the job that carries it out; 0: dry run")          \
+    F(T, BOOL, complete, none, PH_OPT, 0, 0, "every pool has a place to go")                       \
+    F(T, MANY, moves, planned_move, PH_OPT, 0, PH_POOLS_MAX, "in the order they would be done")
 
-#define PH_FIELDS_change(F)                                                                        \
-    F(TEXT, action, none, PH_REQ, 1, 16, "add, change, remove, keep")                              \
-    F(NAME, pool, none, PH_REQ, 1, 63, "the pool")                                                 \
-    F(TEXT, field, none, PH_OPT, 0, 128, "of a change: which field")                               \
-    F(TEXT, before, none, PH_OPT, 0, 65536, "of a change: the old value as JSON")                  \
-    F(TEXT, after, none, PH_OPT, 0, 65536, "of a change: the new value as JSON")
+#define PH_FIELDS_change(F, T)                                                                     \
+    F(T, TEXT, action, none, PH_REQ, 1, 16, "add, change, remove, keep")                           \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, TEXT, field, none, PH_OPT, 0, 128, "of a change: which field")                            \
+    F(T, TEXT, before, none, PH_OPT, 0, 65536, "of a change: the old value as JSON")               \
+    F(T, TEXT, after, none, PH_OPT, 0, 65536, "of a change: the new value as JSON")
 
-#define PH_FIELDS_applied(F)                                                                       \
-    F(BOOL, dry_run, none, PH_OPT, 0, 0, "nothing was changed")                                    \
-    F(INT, added, none, PH_OPT, 0, INT64_MAX, "pools")                                             \
-    F(INT, changed, none, PH_OPT, 0, INT64_MAX, "pools")                                           \
-    F(INT, removed, none, PH_OPT, 0, INT64_MAX, "pools")                                           \
-    F(INT, unchanged, none, PH_OPT, 0, INT64_MAX, "pools")                                         \
-    F(MANY, changes, change, PH_OPT, 0, PH_LIST_ITEMS_MAX, "one per added or removed pool and per changed field")
+#define PH_FIELDS_applied(F, T)                                                                    \
+    F(T, BOOL, dry_run, none, PH_OPT, 0, 0, "nothing was changed")                                 \
+    F(T, INT, added, none, PH_OPT, 0, INT64_MAX, "pools")                                          \
+    F(T, INT, changed, none, PH_OPT, 0, INT64_MAX, "pools")                                        \
+    F(T, INT, removed, none, PH_OPT, 0, INT64_MAX, "pools")                                        \
+    F(T, INT, unchanged, none, PH_OPT, 0, INT64_MAX, "pools")                                      \
+    F(T, MANY, changes, change, PH_OPT, 0, PH_LIST_ITEMS_MAX, "one per added or removed pool and per changed field")
 
-#define PH_FIELDS_node_view(F)                                                                     \
-    F(NAME, name, none, PH_KEY, 1, 63, "the node")                                                 \
-    F(ENUM, state, node_state, PH_REQ, 0, 0, "what is known of it")                                \
-    F(ENUM, admin, node_admin, PH_REQ, 0, 0, "what operators want of it")                          \
-    F(INT, pools, none, PH_REQ, 0, INT64_MAX, "pools assigned to it")                              \
-    F(INT, copies, none, PH_REQ, 0, INT64_MAX, "copies it keeps")                                  \
-    F(INT, lease_left_ms, none, PH_REQ, 0, INT64_MAX, "of the last grant, as far as the manager knows") \
-    F(INT, last_seen_ms, none, PH_REQ, -1, INT64_MAX, "since its last message; -1: not since the manager started") \
-    F(INT, generation, none, PH_REQ, 0, INT64_MAX, "of its admission")                             \
-    F(TEXTS, labels, none, PH_REQ, 0, PH_LABELS_MAX, "key=value")                                  \
-    F(TEXTS, drivers, none, PH_REQ, 0, 64, "that work there")                                      \
-    F(TEXT, endpoint, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "of its data channel")                   \
-    F(TEXT, version, none, PH_OPT, 0, 64, "of its agent")                                          \
-    F(INT, cpu, none, PH_REQ, 0, 1000000, "offered, in thousandths")                               \
-    F(INT, cpu_used, none, PH_REQ, 0, INT64_MAX, "by its pools")                                   \
-    F(INT, memory_mib, none, PH_REQ, 0, INT64_MAX, "offered")                                      \
-    F(INT, memory_used_mib, none, PH_REQ, 0, INT64_MAX, "by its pools")                            \
-    F(INT, disk_mib, none, PH_REQ, 0, INT64_MAX, "offered")                                        \
-    F(INT, disk_used_mib, none, PH_REQ, 0, INT64_MAX, "by its pools and copies")                   \
-    F(INT, failures, none, PH_REQ, 0, 1000000, "times lost, decaying")                             \
-    F(INT, job, none, PH_REQ, 0, INT64_MAX, "the drain under way, or 0")                           \
-    F(INT, since, none, PH_REQ, 0, INT64_MAX, "of state or admin")                                 \
-    F(TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
+#define PH_FIELDS_node_view(F, T)                                                                  \
+    F(T, NAME, name, none, PH_KEY, 1, 63, "the node")                                              \
+    F(T, ENUM, state, node_state, PH_REQ, 0, 0, "what is known of it")                             \
+    F(T, ENUM, admin, node_admin, PH_REQ, 0, 0, "what operators want of it")                       \
+    F(T, INT, pools, none, PH_REQ, 0, INT64_MAX, "pools assigned to it")                           \
+    F(T, INT, copies, none, PH_REQ, 0, INT64_MAX, "copies it keeps")                               \
+    F(T, INT, lease_left_ms, none, PH_REQ, 0, INT64_MAX, "of the last grant, as far as the manager knows") \
+    F(T, INT, last_seen_ms, none, PH_REQ, -1, INT64_MAX, "since its last message; -1: not since the manager started") \
+    F(T, INT, generation, none, PH_REQ, 0, INT64_MAX, "of its admission")                          \
+    F(T, TEXTS, labels, none, PH_REQ, 0, PH_LABELS_MAX, "key=value")                               \
+    F(T, TEXTS, drivers, none, PH_REQ, 0, 64, "that work there")                                   \
+    F(T, TEXT, endpoint, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "of its data channel")                \
+    F(T, TEXT, version, none, PH_OPT, 0, 64, "of its agent")                                       \
+    F(T, INT, cpu, none, PH_REQ, 0, 1000000, "offered, in thousandths")                            \
+    F(T, INT, cpu_used, none, PH_REQ, 0, INT64_MAX, "by its pools")                                \
+    F(T, INT, memory_mib, none, PH_REQ, 0, INT64_MAX, "offered")                                   \
+    F(T, INT, memory_used_mib, none, PH_REQ, 0, INT64_MAX, "by its pools")                         \
+    F(T, INT, disk_mib, none, PH_REQ, 0, INT64_MAX, "offered")                                     \
+    F(T, INT, disk_used_mib, none, PH_REQ, 0, INT64_MAX, "by its pools and copies")                \
+    F(T, INT, failures, none, PH_REQ, 0, 1000000, "times lost, decaying")                          \
+    F(T, INT, job, none, PH_REQ, 0, INT64_MAX, "the drain under way, or 0")                        \
+    F(T, INT, since, none, PH_REQ, 0, INT64_MAX, "of state or admin")                              \
+    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
 
-#define PH_FIELDS_copy_view(F)                                                                     \
-    F(NAME, node, none, PH_KEY, 1, 63, "where")                                                    \
-    F(ENUM, state, replica_state, PH_REQ, 0, 0, "whether it can be used")                          \
-    F(INT, age_ms, none, PH_REQ, -1, INT64_MAX, "of its data; -1: no complete copy")               \
-    F(INT, epoch, none, PH_REQ, 0, INT64_MAX, "it came from")                                      \
-    F(INT, sequence, none, PH_REQ, 0, INT64_MAX, "under that epoch")                               \
-    F(INT, bytes, none, PH_REQ, 0, INT64_MAX, "its size")                                          \
-    F(INT, progress, none, PH_REQ, 0, 100, "of the copy under way")                                \
-    F(TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "the last error")
+#define PH_FIELDS_copy_view(F, T)                                                                  \
+    F(T, NAME, node, none, PH_KEY, 1, 63, "where")                                                 \
+    F(T, ENUM, state, replica_state, PH_REQ, 0, 0, "whether it can be used")                       \
+    F(T, INT, age_ms, none, PH_REQ, -1, INT64_MAX, "of its data; -1: no complete copy")            \
+    F(T, INT, epoch, none, PH_REQ, 0, INT64_MAX, "it came from")                                   \
+    F(T, INT, sequence, none, PH_REQ, 0, INT64_MAX, "under that epoch")                            \
+    F(T, INT, bytes, none, PH_REQ, 0, INT64_MAX, "its size")                                       \
+    F(T, INT, progress, none, PH_REQ, 0, 100, "of the copy under way")                             \
+    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "the last error")
 
-#define PH_FIELDS_vm_view(F)                                                                       \
-    F(NAME, name, none, PH_KEY, 1, 63, "the VM")                                                   \
-    F(NAME, kind, none, PH_REQ, 1, 63, "workload driver")                                          \
-    F(ENUM, state, vm_state, PH_REQ, 0, 0, "as its node saw it")                                   \
-    F(INT, pid, none, PH_REQ, 0, INT32_MAX, "on its node")                                         \
-    F(INT, restarts, none, PH_REQ, 0, INT64_MAX, "under this epoch")                               \
-    F(TEXTS, command, none, PH_REQ, 0, PH_ARGUMENTS_MAX, "argv as declared")                       \
-    F(TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
+#define PH_FIELDS_vm_view(F, T)                                                                    \
+    F(T, NAME, name, none, PH_KEY, 1, 63, "the VM")                                                \
+    F(T, NAME, kind, none, PH_REQ, 1, 63, "workload driver")                                       \
+    F(T, ENUM, state, vm_state, PH_REQ, 0, 0, "as its node saw it")                                \
+    F(T, INT, pid, none, PH_REQ, 0, INT32_MAX, "on its node")                                      \
+    F(T, INT, restarts, none, PH_REQ, 0, INT64_MAX, "under this epoch")                            \
+    F(T, TEXTS, command, none, PH_REQ, 0, PH_ARGUMENTS_MAX, "argv as declared")                    \
+    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
 
-#define PH_FIELDS_pool_view(F)                                                                     \
-    F(NAME, name, none, PH_KEY, 1, 63, "the pool")                                                 \
-    F(ENUM, state, pool_state, PH_REQ, 0, 0, "where it stands")                                    \
-    F(ENUM, desired, pool_desired, PH_REQ, 0, 0, "what operators want")                            \
-    F(NAME, node, none, PH_OPT, 0, 63, "its node, or empty")                                       \
-    F(INT, epoch, none, PH_REQ, 0, INT64_MAX, "of its assignment")                                 \
-    F(NAME, driver, none, PH_REQ, 1, 63, "pool driver")                                            \
-    F(INT, priority, none, PH_REQ, -1000000, 1000000, "higher goes first")                         \
-    F(INT, copies_wanted, none, PH_REQ, 0, PH_COPIES_MAX, "as declared")                           \
-    F(MANY, copies, copy_view, PH_REQ, 0, PH_NODES_MAX, "on other nodes")                          \
-    F(INT, vms_running, none, PH_REQ, 0, PH_VMS_PER_POOL_MAX, "as its node saw them")              \
-    F(INT, vms_declared, none, PH_REQ, 0, PH_VMS_PER_POOL_MAX, "as declared")                      \
-    F(MANY, vms, vm_view, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "pool.show only")                        \
-    F(ONE, declared, pool_spec, PH_OPT, 0, 0, "pool.show only")                                    \
-    F(INT, job, none, PH_REQ, 0, INT64_MAX, "the job at work on it, or 0")                         \
-    F(INT, since, none, PH_REQ, 0, INT64_MAX, "of state or node")                                  \
-    F(TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
+#define PH_FIELDS_pool_view(F, T)                                                                  \
+    F(T, NAME, name, none, PH_KEY, 1, 63, "the pool")                                              \
+    F(T, ENUM, state, pool_state, PH_REQ, 0, 0, "where it stands")                                 \
+    F(T, ENUM, desired, pool_desired, PH_REQ, 0, 0, "what operators want")                         \
+    F(T, NAME, node, none, PH_OPT, 0, 63, "its node, or empty")                                    \
+    F(T, INT, epoch, none, PH_REQ, 0, INT64_MAX, "of its assignment")                              \
+    F(T, NAME, driver, none, PH_REQ, 1, 63, "pool driver")                                         \
+    F(T, INT, priority, none, PH_REQ, -1000000, 1000000, "higher goes first")                      \
+    F(T, INT, copies_wanted, none, PH_REQ, 0, PH_COPIES_MAX, "as declared")                        \
+    F(T, MANY, copies, copy_view, PH_REQ, 0, PH_NODES_MAX, "on other nodes")                       \
+    F(T, INT, vms_running, none, PH_REQ, 0, PH_VMS_PER_POOL_MAX, "as its node saw them")           \
+    F(T, INT, vms_declared, none, PH_REQ, 0, PH_VMS_PER_POOL_MAX, "as declared")                   \
+    F(T, MANY, vms, vm_view, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "pool.show only")                     \
+    F(T, ONE, declared, pool_spec, PH_OPT, 0, 0, "pool.show only")                                 \
+    F(T, INT, job, none, PH_REQ, 0, INT64_MAX, "the job at work on it, or 0")                      \
+    F(T, INT, since, none, PH_REQ, 0, INT64_MAX, "of state or node")                               \
+    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
 
-#define PH_FIELDS_candidate(F)                                                                     \
-    F(NAME, node, none, PH_KEY, 1, 63, "the node")                                                 \
-    F(BOOL, possible, none, PH_REQ, 0, 0, "no rule forbids it")                                    \
-    F(BOOL, chosen, none, PH_REQ, 0, 0, "it is there, or would be put there")                      \
-    F(INT, score, none, PH_REQ, INT64_MIN, INT64_MAX, "higher is better; only of possible ones")   \
-    F(TEXTS, reasons, none, PH_REQ, 0, 64, "each rule that forbids it, or what its score is made of")
+#define PH_FIELDS_candidate(F, T)                                                                  \
+    F(T, NAME, node, none, PH_KEY, 1, 63, "the node")                                              \
+    F(T, BOOL, possible, none, PH_REQ, 0, 0, "no rule forbids it")                                 \
+    F(T, BOOL, chosen, none, PH_REQ, 0, 0, "it is there, or would be put there")                   \
+    F(T, INT, score, none, PH_REQ, INT64_MIN, INT64_MAX, "higher is better; only of possible ones") \
+    F(T, TEXTS, reasons, none, PH_REQ, 0, 64, "each rule that forbids it, or what its score is made of")
 
-#define PH_FIELDS_explanation(F)                                                                   \
-    F(NAME, pool, none, PH_KEY, 1, 63, "the pool")                                                 \
-    F(NAME, node, none, PH_OPT, 0, 63, "where it is")                                              \
-    F(ENUM, state, pool_state, PH_REQ, 0, 0, "where it stands")                                    \
-    F(TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is where it is")                   \
-    F(MANY, candidates, candidate, PH_REQ, 0, PH_NODES_MAX, "every node, and why or why not")
+#define PH_FIELDS_explanation(F, T)                                                                \
+    F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \
+    F(T, NAME, node, none, PH_OPT, 0, 63, "where it is")                                           \
+    F(T, ENUM, state, pool_state, PH_REQ, 0, 0, "where it stands")                                 \
+    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is where it is")                \
+    F(T, MANY, candidates, candidate, PH_REQ, 0, PH_NODES_MAX, "every node, and why or why not")
 
-#define PH_FIELDS_finding(F)                                                                       \
-    F(TEXT, guarantee, none, PH_REQ, 1, 64, "a word for the guarantee")                            \
-    F(BOOL, holds, none, PH_REQ, 0, 0, "whether it holds here")                                    \
-    F(TEXT, message, none, PH_REQ, 1, PH_TEXT_BYTES_MAX, "what holds, or what breaks it")          \
-    F(TEXT, remedy, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what would make it hold")
+#define PH_FIELDS_finding(F, T)                                                                    \
+    F(T, TEXT, guarantee, none, PH_REQ, 1, 64, "a word for the guarantee")                         \
+    F(T, BOOL, holds, none, PH_REQ, 0, 0, "whether it holds here")                                 \
+    F(T, TEXT, message, none, PH_REQ, 1, PH_TEXT_BYTES_MAX, "what holds, or what breaks it")       \
+    F(T, TEXT, remedy, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what would make it hold")
 
-#define PH_FIELDS_identity_view(F)                                                                 \
-    F(NAME, name, none, PH_KEY, 1, 63, "the identity")                                             \
-    F(ENUM, role, role, PH_REQ, 0, 0, "what it may do")                                            \
-    F(BOOL, enrolled, none, PH_REQ, 0, 0, "a key is bound to it")                                  \
-    F(BOOL, revoked, none, PH_REQ, 0, 0, "refused")                                                \
-    F(INT, token_expires_at, none, PH_OPT, 0, INT64_MAX, "of an open invitation")                  \
-    F(INT, created_at, none, PH_REQ, 0, INT64_MAX, "when it was invited")
+#define PH_FIELDS_identity_view(F, T)                                                              \
+    F(T, NAME, name, none, PH_KEY, 1, 63, "the identity")                                          \
+    F(T, ENUM, role, role, PH_REQ, 0, 0, "what it may do")                                         \
+    F(T, BOOL, enrolled, none, PH_REQ, 0, 0, "a key is bound to it")                               \
+    F(T, BOOL, revoked, none, PH_REQ, 0, 0, "refused")                                             \
+    F(T, INT, token_expires_at, none, PH_OPT, 0, INT64_MAX, "of an open invitation")               \
+    F(T, INT, created_at, none, PH_REQ, 0, INT64_MAX, "when it was invited")
 
-#define PH_FIELDS_nodes_shown(F)                                                                   \
-    F(MANY, nodes, node_view, PH_REQ, 0, PH_NODES_MAX, "in order of name")
-#define PH_FIELDS_pools_shown(F)                                                                   \
-    F(MANY, pools, pool_view, PH_REQ, 0, PH_POOLS_MAX, "in order of name")
-#define PH_FIELDS_jobs_shown(F)                                                                    \
-    F(MANY, jobs, job, PH_REQ, 0, PH_LIST_ITEMS_MAX, "in order of id")
-#define PH_FIELDS_events_shown(F)                                                                  \
-    F(MANY, events, event, PH_REQ, 0, 10000, "in order of id")
-#define PH_FIELDS_identities_shown(F)                                                              \
-    F(MANY, identities, identity_view, PH_REQ, 0, PH_LIST_ITEMS_MAX, "in order of name")
-#define PH_FIELDS_findings_shown(F)                                                                \
-    F(MANY, findings, finding, PH_REQ, 0, 1000, "what does not hold first")
+#define PH_FIELDS_nodes_shown(F, T)                                                                \
+    F(T, MANY, nodes, node_view, PH_REQ, 0, PH_NODES_MAX, "in order of name")
+#define PH_FIELDS_pools_shown(F, T)                                                                \
+    F(T, MANY, pools, pool_view, PH_REQ, 0, PH_POOLS_MAX, "in order of name")
+#define PH_FIELDS_jobs_shown(F, T)                                                                 \
+    F(T, MANY, jobs, job, PH_REQ, 0, PH_LIST_ITEMS_MAX, "in order of id")
+#define PH_FIELDS_events_shown(F, T)                                                               \
+    F(T, MANY, events, event, PH_REQ, 0, 10000, "in order of id")
+#define PH_FIELDS_identities_shown(F, T)                                                           \
+    F(T, MANY, identities, identity_view, PH_REQ, 0, PH_LIST_ITEMS_MAX, "in order of name")
+#define PH_FIELDS_findings_shown(F, T)                                                             \
+    F(T, MANY, findings, finding, PH_REQ, 0, 1000, "what does not hold first")
 
-#define PH_FIELDS_status_shown(F)                                                                  \
-    F(TEXT, cluster, none, PH_REQ, 1, 64, "the cluster's id")                                      \
-    F(TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                                  \
-    F(INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                                 \
-    F(TEXT, version, none, PH_OPT, 0, 64, "the manager's version (the shell adds it)")             \
-    F(INT, uptime_ms, none, PH_REQ, 0, INT64_MAX, "since the manager started")                     \
-    F(BOOL, paused, none, PH_REQ, 0, 0, "no automatic action, and why: reason")                    \
-    F(TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "of a pause")                              \
-    F(INT, beat_ms, none, PH_REQ, 0, INT64_MAX, "in force")                                        \
-    F(INT, lease_ms, none, PH_REQ, 0, INT64_MAX, "in force")                                       \
-    F(INT, stop_ms, none, PH_REQ, 0, INT64_MAX, "in force")                                        \
-    F(INT, takeover_ms, none, PH_REQ, 0, INT64_MAX, "wait after a node's last grant: k*(lease+stop)") \
-    F(MANY, nodes, node_view, PH_REQ, 0, PH_NODES_MAX, "in order of name")                         \
-    F(MANY, pools, pool_view, PH_REQ, 0, PH_POOLS_MAX, "in order of name")                         \
-    F(MANY, jobs, job, PH_REQ, 0, PH_LIST_ITEMS_MAX, "those under way")
+#define PH_FIELDS_status_shown(F, T)                                                               \
+    F(T, TEXT, cluster, none, PH_REQ, 1, 64, "the cluster's id")                                   \
+    F(T, TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                               \
+    F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
+    F(T, TEXT, version, none, PH_OPT, 0, 64, "the manager's version (the shell adds it)")          \
+    F(T, INT, uptime_ms, none, PH_REQ, 0, INT64_MAX, "since the manager started")                  \
+    F(T, BOOL, paused, none, PH_REQ, 0, 0, "no automatic action, and why: reason")                 \
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "of a pause")                           \
+    F(T, INT, beat_ms, none, PH_REQ, 0, INT64_MAX, "in force")                                     \
+    F(T, INT, lease_ms, none, PH_REQ, 0, INT64_MAX, "in force")                                    \
+    F(T, INT, stop_ms, none, PH_REQ, 0, INT64_MAX, "in force")                                     \
+    F(T, INT, takeover_ms, none, PH_REQ, 0, INT64_MAX, "wait after a node's last grant: k*(lease+stop)") \
+    F(T, MANY, nodes, node_view, PH_REQ, 0, PH_NODES_MAX, "in order of name")                      \
+    F(T, MANY, pools, pool_view, PH_REQ, 0, PH_POOLS_MAX, "in order of name")                      \
+    F(T, MANY, jobs, job, PH_REQ, 0, PH_LIST_ITEMS_MAX, "those under way")
 
 /* Rows of a query follow in a second frame, as the text of a JSON array of objects; `more` says that
  * another such message comes. */
-#define PH_FIELDS_rows(F)                                                                          \
-    F(TEXTS, columns, none, PH_REQ, 0, 2000, "names, in order")                                    \
-    F(INT, count, none, PH_REQ, 0, INT64_MAX, "rows in this message")                              \
-    F(BOOL, more, none, PH_REQ, 0, 0, "another message follows")
+#define PH_FIELDS_rows(F, T)                                                                       \
+    F(T, TEXTS, columns, none, PH_REQ, 0, 2000, "names, in order")                                 \
+    F(T, INT, count, none, PH_REQ, 0, INT64_MAX, "rows in this message")                           \
+    F(T, BOOL, more, none, PH_REQ, 0, 0, "another message follows")
 
 #define PH_OPERATOR_RECORDS(R)                                                                     \
     R(nothing) R(named) R(numbered) R(invite) R(drain) R(fence) R(pool_move) R(pool_start)         \
