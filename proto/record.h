@@ -77,11 +77,11 @@ struct ph_record {
     const char *doc;
 };
 
-/* The layout every MANY member shares. */
+/* The layout every MANY member shares. may_alias: the same memory is also seen by its own type. */
 struct ph_many {
     size_t count;
     void *items;
-};
+} __attribute__((may_alias));
 
 /* Frees what the record owns and zeroes it. */
 void ph_record_fini(const struct ph_record *record, void *value);

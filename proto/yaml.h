@@ -22,7 +22,8 @@ struct ph_yaml {
     struct ph_yaml **items;
 };
 
-/* Parses text[0..bytes); `file` is for messages. error->field = "FILE:LINE" or "FILE:LINE: field.path"
+/* Parses text[0..bytes); `file` is for messages. A text without content (comments only) is an empty
+ * mapping. A long `file` is shown by its end. error->field = "FILE:LINE" or "FILE:LINE: field.path"
  * in all complaints of this header. -EINVAL, -ENOMEM. */
 int ph_yaml_parse(const char *text, size_t bytes, const char *file, struct ph_yaml **root_out,
     struct ph_error *error);
@@ -32,8 +33,18 @@ void ph_yaml_destroy(struct ph_yaml **root);
 const struct ph_yaml *ph_yaml_get(const struct ph_yaml *mapping, const char *key); /* or NULL */
 
 /* Reads a mapping into *value (initialised; fields not named keep their value, so defaults go first)
- * by the record's description, with its limits. */
+ * by the record's description, with its limits. On failure *value is as it was. A list that is named
+ * replaces the one there was. Text may be plain or quoted; numbers, true and false must be plain. */
 int ph_yaml_decode(const struct ph_record *record, const struct ph_yaml *mapping, const char *file,
     void *value, struct ph_error *error);
+
+/* For readers of shapes that are no record: a complaint about `at` (never NULL); path may be "". */
+int ph_yaml_fail(const struct ph_yaml *at, const char *file, const char *path,
+    struct ph_error *error, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Refuses the first key of `mapping` that is not one of known[0..count), with the nearest known one.
+ * path: of the mapping, "" at the root. 0 or -EINVAL. */
+int ph_yaml_check_keys(const struct ph_yaml *mapping, const char *const *known, size_t count,
+    const char *file, const char *path, struct ph_error *error);
 
 #endif
