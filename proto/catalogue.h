@@ -12,6 +12,7 @@
 #include "proto/catalogue/operator_messages.h"
 #include "proto/catalogue/stream_messages.h"
 #include "proto/catalogue/config.h"
+#include "proto/catalogue/declaration.h"
 
 #define PH_ENUMS(E)                                                                                \
     E(node_state) E(node_admin) E(pool_state) E(pool_desired) E(failback) E(restart_policy)        \
@@ -24,6 +25,7 @@ PH_AGENT_RECORDS(PH_DECLARE_RECORD)
 PH_OPERATOR_RECORDS(PH_DECLARE_RECORD)
 PH_STREAM_RECORDS(PH_DECLARE_RECORD)
 PH_CONFIG_RECORDS(PH_DECLARE_RECORD)
+PH_DECLARATION_RECORDS(PH_DECLARE_RECORD)
 
 #define PH_MESSAGES(M) PH_AGENT_MESSAGES(M) PH_OPERATOR_MESSAGES(M) PH_STREAM_MESSAGES(M)
 

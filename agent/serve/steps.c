@@ -1,0 +1,224 @@
+/* What each kind of task does, on its worker thread. Order of steps is the core's; here is only how. */
+#include <errno.h>
+#include <string.h>
+#include "agent/serve/shell.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+static struct ph_pool_context pool_context(const struct ph_running *running)
+{
+    return (struct ph_pool_context){.directory = running->shell->directory,
+        .pool = &running->task->order.pool,
+        .epoch = running->task->epoch,
+        .cancelled = &running->cancelled};
+}
+
+static const struct ph_pool_driver *pool_driver(struct ph_running *running)
+{
+    const char *name = running->task->order.pool.driver;
+    const struct ph_pool_driver *driver = ph_pool_driver_find(name);
+    if (!driver)
+        ph_error_set(&running->error, PH_BAD_INPUT, "driver",
+            "this node's agent has no pool driver \"%s\"; upgrade it or choose another node", name);
+    return driver;
+}
+
+static int failed(struct ph_running *running, int rv, const char *what)
+{
+    if (rv != 0 && !running->error.message[0])
+        ph_error_set(&running->error, PH_FAILED, NULL, "%s: %s", what, strerror(-rv));
+    return rv;
+}
+
+/* Tells the guard of the pool before anything of it can run. */
+static int register_pool(struct ph_running *running)
+{
+    struct ph_shell *shell = running->shell;
+    const char *pool = running->task->order.pool.name;
+    char marker[128];
+    ph_place_marker(shell, pool, marker, sizeof(marker));
+    running->cgroup[0] = 0;
+    if (shell->cgroup_parent[0] &&
+        ph_cgroup_make(shell->cgroup_parent, pool, running->cgroup, sizeof(running->cgroup)) != 0)
+        running->cgroup[0] = 0;
+    return failed(running, ph_guard_add_pool(shell->guard, pool, running->cgroup, marker),
+        "the guard did not take the pool in");
+}
+
+static int activate(struct ph_running *running, bool create)
+{
+    const struct ph_pool_driver *driver = pool_driver(running);
+    struct ph_pool_context context = pool_context(running);
+    if (!driver)
+        return -EINVAL;
+    int rv = failed(running, ph_stream_server_allow(running->shell->streams, &running->task->order),
+        "receiving could not be ended");
+    if (rv == 0)
+        rv = register_pool(running);
+    if (rv == 0)
+        rv = failed(running, driver->activate(&context, create, running->path, &running->error),
+            "the pool's data could not be activated");
+    char mount_path[PATH_MAX] = "";
+    if (rv == 0)
+        driver->mount_path(&context, mount_path);
+    if (rv == 0 && mount_path[0])
+        rv = failed(running,
+            ph_guard_add_mount(running->shell->guard, running->task->order.pool.name, mount_path),
+            "the guard did not take the mount in");
+    return rv;
+}
+
+static int deactivate(struct ph_running *running)
+{
+    const struct ph_pool_driver *driver = pool_driver(running);
+    struct ph_pool_context context = pool_context(running);
+    if (!driver)
+        return -EINVAL;
+    int rv = failed(running, driver->deactivate(&context, &running->error),
+        "the pool's data could not be released");
+    if (rv != 0)
+        return rv;
+    if (running->cgroup[0])
+        ph_cgroup_remove(running->cgroup);
+    return failed(running,
+        ph_guard_remove_pool(running->shell->guard, running->task->order.pool.name),
+        "the guard did not let go of the pool");
+}
+
+static int drop(struct ph_running *running)
+{
+    const struct ph_pool_driver *driver = pool_driver(running);
+    struct ph_pool_context context = pool_context(running);
+    if (!driver)
+        return -EINVAL;
+    int rv = failed(running, ph_stream_server_allow(running->shell->streams, &running->task->order),
+        "receiving could not be ended");
+    return rv != 0 ? rv
+                   : failed(running, driver->drop(&context, &running->error),
+                         "the pool's data could not be removed");
+}
+
+static int copy(struct ph_running *running)
+{
+    const struct ph_pool_driver *driver = pool_driver(running);
+    struct ph_pool_context context = pool_context(running);
+    struct ph_stream *stream = NULL;
+    if (!driver)
+        return -EINVAL;
+    struct ph_stream_open open;
+    memset(&open, 0, sizeof(open));
+    int rv =
+        failed(running, driver->open(&context, &open, &running->error), "no copy could be begun");
+    if (rv == 0)
+        rv = failed(running,
+            ph_stream_connect(&running->shell->identity, &running->task->peer, &open,
+                &running->cancelled, PH_STREAM_CONNECT_TIMEOUT_MS, &stream, &running->error),
+            "the other node could not be reached");
+    if (rv == 0) {
+        ph_stream_count_into(stream, &running->bytes);
+        rv = failed(running,
+            driver->send(&context, stream, running->task->last, &running->copy, &running->error),
+            "the copy failed");
+    }
+    ph_stream_destroy(&stream);
+    ph_record_fini(&ph_record_stream_open, &open);
+    return rv;
+}
+
+/* The declaration of the VM that the task is about. */
+static const struct ph_vm *declared_vm(struct ph_running *running)
+{
+    const struct ph_order *order = &running->task->order;
+    for (size_t i = 0; i < order->vms.count; i++)
+        if (strcmp(order->vms.items[i].name, running->task->vm) == 0)
+            return &order->vms.items[i];
+    ph_error_set(&running->error, PH_FAILED, "vm", "%s is not declared in %s", running->task->vm,
+        order->pool.name);
+    return NULL;
+}
+
+static const struct ph_work_driver *work_driver(struct ph_running *running, const char *kind)
+{
+    const struct ph_work_driver *driver = ph_work_driver_find(kind);
+    if (!driver)
+        ph_error_set(&running->error, PH_BAD_INPUT, "kind",
+            "this node's agent has no workload driver \"%s\"", kind);
+    return driver;
+}
+
+static int start_vm(struct ph_running *running)
+{
+    const struct ph_vm *vm = declared_vm(running);
+    const struct ph_work_driver *driver = vm ? work_driver(running, vm->kind) : NULL;
+    struct ph_work_paths paths;
+    struct ph_work_context context;
+    if (!driver)
+        return -EINVAL;
+    /* After a restart of the agent the active path is not known yet; activation is idempotent. */
+    int rv = running->path[0] ? 0 : activate(running, false);
+    if (rv == 0)
+        rv = failed(running,
+            ph_vms_context(running->shell, &running->task->order, vm, running->task->generation,
+                running->path, running->cgroup, &paths, &context),
+            "its directories could not be made");
+    if (rv == 0)
+        rv = failed(running, driver->check(vm, &running->error), "its declaration is wrong");
+    if (rv == 0)
+        rv = failed(running, driver->start(&context, &running->process, &running->error),
+            "it could not be started");
+    running->started = rv == 0;
+    return rv;
+}
+
+static int stop_vm(struct ph_running *running)
+{
+    const struct ph_vm *vm = declared_vm(running);
+    const struct ph_work_driver *driver = vm ? work_driver(running, vm->kind) : NULL;
+    struct ph_work_paths paths;
+    struct ph_work_context context;
+    if (!driver)
+        return -EINVAL;
+    int rv = failed(running,
+        ph_vms_context(running->shell, &running->task->order, vm, running->task->generation,
+            running->path, running->cgroup, &paths, &context),
+        "its directories could not be made");
+    if (rv == 0 && running->process.pid == 0 &&
+        driver->adopt(&context, &running->process) == -ENOENT)
+        return 0; /* ended already */
+    return rv != 0 ? rv
+                   : failed(running, driver->stop(&context, &running->process, &running->error),
+                         "it could not be stopped");
+}
+
+void ph_step_run(struct ph_running *running)
+{
+    const struct ph_task *task = running->task;
+    int rv = -EINVAL;
+    switch (task->kind) {
+    case PH_TASK_ACTIVATE:
+        rv = activate(running, task->order.create);
+        break;
+    case PH_TASK_DEACTIVATE:
+        rv = deactivate(running);
+        break;
+    case PH_TASK_COPY:
+        rv = copy(running);
+        break;
+    case PH_TASK_DROP:
+        rv = drop(running);
+        break;
+    case PH_TASK_VM_START:
+        rv = start_vm(running);
+        break;
+    case PH_TASK_VM_STOP:
+        rv = stop_vm(running);
+        break;
+    case PH_TASK_KILL:
+        rv = failed(running,
+            ph_guard_kill_pool(
+                running->shell->guard, task->order.pool.name, (uint32_t)task->timeout_ms),
+            "not everything of the pool could be killed");
+        break;
+    }
+    running->status = rv;
+}

@@ -1,0 +1,112 @@
+/* The table of commands. */
+#include <stddef.h>
+#include "cli/command.h"
+
+#define BIT(symbol) PH_CLI_BIT(symbol)
+
+const struct ph_cli_command ph_cli_commands[] = {
+    {"status", NULL, 0, false, ph_cli_status, NULL, "the whole cluster on one screen",
+        "Nodes, pools and the jobs under way. Exit status 0 also when something is wrong: see "
+        "doctor.",
+        "poolherd status"},
+    {"node list", NULL, 0, false, ph_cli_node_list, NULL, "every node, its state and its lease",
+        NULL, "poolherd node list --json"},
+    {"node show", "NAME", 0, false, ph_cli_node_show, "node", "everything known of one node", NULL,
+        "poolherd node show n1"},
+    {"node invite", "NAME", BIT(VALID), false, ph_cli_node_invite, NULL,
+        "print a one-time invitation for a new node",
+        "The token holds the manager's address and public key and a secret; it is shown once and "
+        "ends\n"
+        "after a day (--valid). Inviting again replaces an open invitation.",
+        "poolherd node invite n4 | ssh n4 poolherd-agent --dir /var/lib/poolherd/agent --join -"},
+    {"node drain", "NAME", BIT(DRY_RUN) | BIT(MAX_PARALLEL) | BIT(DEADLINE) | BIT(WAIT), false,
+        ph_cli_node_drain, "node", "move every pool away from a node, then hold it in maintenance",
+        "Plans first, moves by priority, and ends as maintenance only when nothing of any pool "
+        "runs on\n"
+        "the node any more. Cancel it with `poolherd job cancel ID`: moves under way finish, "
+        "others do\n"
+        "not begin.",
+        "poolherd node drain n2 --max-parallel 2 --deadline 600 --wait"},
+    {"node resume", "NAME", 0, false, ph_cli_node_resume, "node",
+        "let a node have pools again after a drain or a quarantine", NULL,
+        "poolherd node resume n2"},
+    {"node fence", "NAME", BIT(CONFIRM_DEAD) | BIT(DRY_RUN) | BIT(WAIT), false, ph_cli_node_fence,
+        "node", "prove that a node is off, so that its pools may move at once",
+        "With --confirm-dead NAME you swear that it is off and stays off. If that is not true, "
+        "its\n"
+        "pools run twice: it is the one way to break Poolherd's promise.",
+        "poolherd node fence n1 --confirm-dead n1"},
+    {"node retire", "NAME", BIT(WAIT), false, ph_cli_node_retire, "node",
+        "drain a node and forget it", "Its key is refused from then on.",
+        "poolherd node retire n4 --wait"},
+    {"pool list", NULL, 0, false, ph_cli_pool_list, NULL,
+        "every pool, where it is and how old its copies are", NULL, "poolherd pool list --json"},
+    {"pool show", "NAME", 0, false, ph_cli_pool_show, "pool", "everything known of one pool", NULL,
+        "poolherd pool show web"},
+    {"pool apply", NULL, BIT(FILE) | BIT(DRY_RUN) | BIT(PRUNE), false, ph_cli_pool_apply, NULL,
+        "make pools be as a file declares them",
+        "Shows what changes, all or nothing. Applying the same file again changes nothing.",
+        "poolherd pool apply -f pools.yaml --dry-run"},
+    {"pool move", "NAME", BIT(TO) | BIT(DRY_RUN) | BIT(WAIT), false, ph_cli_pool_move, "pool",
+        "move a pool to another node, losing nothing", NULL,
+        "poolherd pool move web --to n3 --wait"},
+    {"pool start", "NAME", BIT(ACCEPT_DATA_LOSS) | BIT(RETRY) | BIT(WAIT), false, ph_cli_pool_start,
+        "pool", "make a pool active",
+        "A pool whose freshest copy is older than its max_data_loss_s waits for "
+        "--accept-data-loss; one\n"
+        "that failed on every node waits for --retry.",
+        "poolherd pool start db --accept-data-loss"},
+    {"pool stop", "NAME", BIT(WAIT), false, ph_cli_pool_stop, "pool",
+        "stop a pool; its data stays where it is", NULL, "poolherd pool stop web --wait"},
+    {"pool remove", "NAME", BIT(DESTROY_DATA) | BIT(DRY_RUN) | BIT(WAIT), false, ph_cli_pool_remove,
+        "pool", "stop a pool and forget it",
+        "Its data stays on disk unless --destroy-data is given.", "poolherd pool remove web"},
+    {"pool explain", "NAME", 0, false, ph_cli_pool_explain, "pool",
+        "why a pool is where it is, and why not on each other node", NULL,
+        "poolherd pool explain web"},
+    {"job list", NULL, BIT(ALL), false, ph_cli_job_list, NULL, "jobs under way", NULL,
+        "poolherd job list --all"},
+    {"job show", "ID", 0, false, ph_cli_job_show, "job", "one job and, of a drain, its moves", NULL,
+        "poolherd job show 12 --json"},
+    {"job watch", "ID", 0, false, ph_cli_job_watch, "job", "follow a job to its end",
+        "Exit status 0 when it succeeded, 1 when it failed or was cancelled.",
+        "poolherd job watch 12"},
+    {"job cancel", "ID", 0, false, ph_cli_job_cancel, "job", "stop a job where that is safe",
+        "What is past turning back is finished; the state is consistent at every instant.",
+        "poolherd job cancel 12"},
+    {"events", NULL, BIT(FOLLOW) | BIT(POOL) | BIT(NODE) | BIT(JOB) | BIT(LIMIT), false,
+        ph_cli_events, NULL, "what happened, and who asked for it", NULL,
+        "poolherd events --follow --pool web"},
+    {"query", "SQL", BIT(AS_OF) | BIT(CSV) | BIT(LIMIT), false, ph_cli_query, NULL,
+        "ask the inventory in SQL",
+        "One SELECT over the views nodes, pools, vms, replicas, jobs, events, identities and, "
+        "with\n"
+        "their history, nodes_history, pools_history, vms_history; see docs/inventory.md.",
+        "poolherd query \"SELECT node, count(*) AS pools FROM pools GROUP BY node\" --as-of -1h"},
+    {"doctor", NULL, 0, false, ph_cli_doctor, NULL,
+        "which guarantees hold here, and what would make the others hold",
+        "Exit status 0 when all hold, 1 when one does not.", "poolherd doctor"},
+    {"cluster pause", NULL, 0, false, ph_cli_cluster_pause, NULL,
+        "no automatic action until resumed",
+        "Leases go on; nothing is taken over, retried or moved back by itself.",
+        "poolherd cluster pause"},
+    {"cluster resume", NULL, 0, false, ph_cli_cluster_resume, NULL, "automatic action again", NULL,
+        "poolherd cluster resume"},
+    {"identity list", NULL, 0, false, ph_cli_identity_list, NULL, "who may do what", NULL,
+        "poolherd identity list"},
+    {"identity invite", "NAME", BIT(ROLE) | BIT(VALID), false, ph_cli_identity_invite, NULL,
+        "print a one-time invitation for a person or a program", NULL,
+        "poolherd identity invite ann --role operator"},
+    {"identity revoke", "NAME", 0, false, ph_cli_identity_revoke, NULL,
+        "refuse an identity from its next message on", NULL, "poolherd identity revoke ann"},
+    {"login", "TOKEN", BIT(IDENTITY), true, ph_cli_login, NULL,
+        "present an invitation and keep the identity",
+        "TOKEN - is read from standard input. The identity is kept in --identity, else\n"
+        "$XDG_CONFIG_HOME/poolherd/identity or ~/.config/poolherd/identity, and used from then on.",
+        "poolherd login -"},
+    {"completion", "SHELL", 0, true, ph_cli_completion, "bash zsh fish",
+        "print a completion script for bash, zsh or fish", NULL,
+        "poolherd completion bash > /etc/bash_completion.d/poolherd"},
+    {"man", NULL, 0, true, ph_cli_man, NULL, "print the man page (troff)", NULL,
+        "poolherd man | man -l -"},
+    {NULL, NULL, 0, false, NULL, NULL, NULL, NULL, NULL}};
