@@ -62,7 +62,7 @@ static void civil_from_days(int64_t days, int64_t *year, int *month, int *day)
 void ph_clock_format_wall(int64_t wall_ms, char *out, size_t size)
 {
     int64_t days = wall_ms / DAY_MS - (wall_ms % DAY_MS < 0);
-    int rest = (int)(wall_ms - days * DAY_MS);
+    int rest = (int)(wall_ms % DAY_MS + (wall_ms % DAY_MS < 0 ? DAY_MS : 0));
     int64_t year;
     int month, day;
 
