@@ -4,6 +4,7 @@
 #include "manager/place/internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 long ph_place_choose(const struct ph_place_cluster *cluster,
@@ -57,7 +58,8 @@ int ph_place_explain(const struct ph_place_cluster *cluster,
     place_ask(&view, question, &asked);
     for (size_t i = 0; i < out->count; i++)
         ph_record_fini(&ph_record_candidate, &out->items[i]);
-    out->count = 0;
+    free(out->items);
+    *out = (struct ph_candidate_list){0};
     for (size_t i = 0; i < cluster->node_count; i++) {
         struct ph_candidate *candidate =
             ph_many_add(&ph_record_candidate, (struct ph_many *)(void *)out);

@@ -207,7 +207,8 @@ int ph_place_drain(const struct ph_place_cluster *cluster, const char *node,
         return rv;
     for (size_t i = 0; i < out->count; i++)
         ph_record_fini(&ph_record_planned_move, &out->items[i]);
-    out->count = 0;
+    free(out->items);
+    *out = (struct ph_planned_move_list){0};
     rv = collect(&plan);
     if (rv != 0)
         goto cleanup;

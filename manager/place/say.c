@@ -8,7 +8,7 @@
 
 static void say_age(char *out, size_t size, int64_t age_ms)
 {
-    if (age_ms < 0)
+    if (age_ms < 0 || age_ms == INT64_MAX)
         ph_text_format(out, size, "of unknown age");
     else if (age_ms < 120000)
         ph_text_format(out, size, "%lld.%lld s old", (long long)(age_ms / 1000),

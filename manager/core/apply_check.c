@@ -1,0 +1,376 @@
+/*
+ * Whether declarations are sound: in themselves, among each other, and against the inventory.
+ * Changes nothing. The first fault is reported, with its place as a path: "pools[3].vms[0].command[2]".
+ *
+ * Accepted on purpose: words in allow and prefer that match no node, and more copies than there are
+ * nodes. Nodes may come later; until then the pool's reason says what it misses.
+ */
+#include "manager/core/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where in the file the check is. */
+struct place_in_file {
+    struct core_applying *applying;
+    size_t pool;
+    const struct ph_pool_spec *spec;
+};
+
+static int fault(const struct place_in_file *at, const char *field, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int fault(const struct place_in_file *at, const char *field, const char *format, ...)
+{
+    char path[128], text[900], name[80];
+    va_list arguments;
+
+    va_start(arguments, format);
+    ph_text_vformat(text, sizeof text, format, arguments);
+    va_end(arguments);
+    ph_text_format(path, sizeof path, "pools[%zu].%s", at->pool, field);
+    ph_text_printable(name, sizeof name, at->spec->name);
+    return ph_error_set(&at->applying->error, PH_BAD_INPUT, path, "pool %s: %s", name, text);
+}
+
+static bool one_of(const char *word, const char *const *words)
+{
+    for (size_t i = 0; words[i] != NULL; i++) {
+        if (strcmp(words[i], word) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* ---- workloads ---- */
+/* A placeholder is {word} of a-z and _; any other brace stands for itself. */
+static int check_word(const struct place_in_file *at, const char *field, const char *word)
+{
+    static const char *const known[] = {"pool_path", "pool", "node", "epoch", "vm", NULL};
+    char name[32];
+
+    for (const char *open = strchr(word, '{'); open != NULL; open = strchr(open + 1, '{')) {
+        size_t length = strspn(open + 1, "abcdefghijklmnopqrstuvwxyz_");
+
+        if (length == 0 || open[1 + length] != '}')
+            continue;
+        ph_text_format(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), open + 1);
+        if (length > 31 || !one_of(name, known))
+            return fault(at, field,
+                "{%s} is no placeholder; there are {pool_path}, {pool}, {node}, {epoch}, {vm}",
+                name);
+    }
+    return 0;
+}
+
+static size_t variable_name_length(const char *text)
+{
+    size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+
+    return length > 0 && (text[0] < '0' || text[0] > '9') && text[length] == '=' ? length : 0;
+}
+
+static int check_environment(const struct place_in_file *at, const struct ph_vm_spec *vm, size_t v)
+{
+    char field[96], said[80];
+
+    for (size_t i = 0; i < vm->environment.count; i++) {
+        const char *word = vm->environment.items[i];
+        size_t length = variable_name_length(word);
+
+        ph_text_format(field, sizeof field, "vms[%zu].environment[%zu]", v, i);
+        if (length == 0)
+            return fault(at, field, "\"%s\" must be NAME=value, NAME of letters, digits and _",
+                ph_text_printable(said, sizeof said, word));
+        if (strncmp(word, "POOLHERD_", 9) == 0)
+            return fault(at, field, "POOLHERD_ variables are set by the agent");
+        for (size_t j = 0; j < i; j++) {
+            if (strncmp(vm->environment.items[j], word, length + 1) == 0)
+                return fault(
+                    at, field, "%.*s is set twice", (int)(length < 64 ? length : 64), word);
+        }
+    }
+    return 0;
+}
+
+static int check_vm(const struct place_in_file *at, size_t v)
+{
+    static const char *const kinds[] = {"process", NULL};
+    static const char *const signals[] = {"", "term", "int", "quit", "hup", "usr1", "usr2", NULL};
+    const struct ph_vm_spec *vm = &at->spec->vms.items[v];
+    char field[96];
+    int rv;
+
+    ph_text_format(field, sizeof field, "vms[%zu].name", v);
+    if (!ph_name_valid(vm->name))
+        return fault(at, field, "a vm needs a name of a-z 0-9 . _ -");
+    ph_text_format(field, sizeof field, "vms[%zu].kind", v);
+    if (!one_of(vm->kind, kinds))
+        return fault(at, field, "there is no workload driver %s; there is process", vm->kind);
+    ph_text_format(field, sizeof field, "vms[%zu].stop_signal", v);
+    if (!one_of(vm->stop_signal, signals))
+        return fault(at, field, "%s must be term, int, quit, hup, usr1 or usr2", vm->stop_signal);
+    ph_text_format(field, sizeof field, "vms[%zu].command", v);
+    if (vm->command.count == 0 || vm->command.items[0][0] == '\0')
+        return fault(at, field, "vm %s needs a command: a program and its arguments", vm->name);
+    for (size_t i = 0; i < vm->command.count; i++) {
+        ph_text_format(field, sizeof field, "vms[%zu].command[%zu]", v, i);
+        rv = check_word(at, field, vm->command.items[i]);
+        if (rv != 0)
+            return rv;
+    }
+    return check_environment(at, vm, v);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int check_vms(const struct place_in_file *at)
+{
+    const char *names[PH_VMS_PER_POOL_MAX];
+    size_t count = at->spec->vms.count;
+    int rv;
+
+    if (count > PH_VMS_PER_POOL_MAX)
+        return fault(at, "vms", "%zu VMs; a pool has at most %d", count, PH_VMS_PER_POOL_MAX);
+    for (size_t v = 0; v < count; v++) {
+        rv = check_vm(at, v);
+        if (rv != 0)
+            return rv;
+        names[v] = at->spec->vms.items[v].name;
+    }
+    if (count == 0)
+        return 0;
+    qsort(names, count, sizeof names[0], by_name);
+    for (size_t v = 1; v < count; v++) {
+        if (strcmp(names[v - 1], names[v]) == 0)
+            return fault(at, "vms", "vm %s is declared twice", names[v]);
+    }
+    return 0;
+}
+
+/* ---- the pool's own fields ---- */
+static bool time_of_day(const char *text)
+{
+    return strlen(text) == 5 && text[2] == ':' && text[0] >= '0' && text[0] <= '2' &&
+           text[1] >= '0' && text[1] <= (text[0] == '2' ? '3' : '9') && text[3] >= '0' &&
+           text[3] <= '5' && text[4] >= '0' && text[4] <= '9';
+}
+
+static int check_node_words(
+    const struct place_in_file *at, const char *list, const struct ph_texts *words)
+{
+    char field[64], said[80];
+
+    for (size_t i = 0; i < words->count; i++) {
+        const char *word = words->items[i];
+
+        ph_text_format(field, sizeof field, "%s[%zu]", list, i);
+        if (!ph_name_valid(word) && (strchr(word, '=') == NULL || word[0] == '='))
+            return fault(at, field, "\"%s\" must be a node's name, or a label such as rack=a",
+                ph_text_printable(said, sizeof said, word));
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(words->items[j], word) == 0)
+                return fault(at, field, "%s is named twice", word);
+        }
+    }
+    return 0;
+}
+
+static int check_driver(const struct place_in_file *at)
+{
+    static const char *const drivers[] = {"directory", "btrfs", NULL};
+    const struct core_pool *current = core_find_pool(at->applying->core, at->spec->name);
+
+    if (!one_of(at->spec->driver, drivers))
+        return fault(at, "driver", "there is no pool driver %s; there are directory and btrfs",
+            at->spec->driver);
+    if (current != NULL && strcmp(current->row.driver, at->spec->driver) != 0 &&
+        (current->row.created || current->row.node[0] != '\0')) {
+        fault(at, "driver",
+            "its data was made by the driver %s, so that it cannot become %s; declare a new pool "
+            "and "
+            "move the data",
+            current->row.driver, at->spec->driver);
+        at->applying->error.code = PH_STATE_FORBIDS;
+        return -EBUSY;
+    }
+    return 0;
+}
+
+static int check_copying(const struct place_in_file *at)
+{
+    const struct ph_pool_spec *spec = at->spec;
+    long long loss = spec->max_data_loss_s, interval = spec->sync_interval_s;
+
+    if (loss == 0 || spec->copies == 0)
+        return 0;
+    if (interval == 0)
+        return fault(at, "sync_interval_s",
+            "max_data_loss_s is %lld, and with sync_interval_s 0 copies are made only when the "
+            "pool "
+            "moves: every take-over would wait for an operator; it must be 1 to %lld",
+            loss, loss);
+    if (loss < interval)
+        return fault(at, "max_data_loss_s",
+            "max_data_loss_s (%lld) must be at least sync_interval_s (%lld): a copy may be that "
+            "old "
+            "just before the next one",
+            loss, interval);
+    return 0;
+}
+
+static int check_failback(const struct place_in_file *at)
+{
+    const char *when = core_text(at->spec->failback_at);
+    char said[32];
+
+    if (at->spec->failback == PH_FAILBACK_AT && !time_of_day(when))
+        return fault(at, "failback_at", "\"%s\" must be a time of day, HH:MM from 00:00 to 23:59",
+            ph_text_printable(said, sizeof said, when));
+    if (at->spec->failback != PH_FAILBACK_AT && when[0] != '\0')
+        return fault(at, "failback_at", "a time of day is for failback: at");
+    return 0;
+}
+
+/* ---- among each other ---- */
+/* The rules another pool will have: the file's, else the inventory's. False: there will be no such pool. */
+static bool rules_of(const struct core_applying *applying, const char *name,
+    const struct ph_texts **together_out, const struct ph_texts **apart_out)
+{
+    const struct ph_pool_spec *spec = ph_map_get(&applying->named, name);
+    const struct core_pool *pool = core_find_pool(applying->core, name);
+
+    if (spec != NULL) {
+        *together_out = &spec->together;
+        *apart_out = &spec->apart;
+        return true;
+    }
+    if (pool == NULL || core_removing(pool) || applying->asked->prune)
+        return false;
+    *together_out = &pool->row.together;
+    *apart_out = &pool->row.apart;
+    return true;
+}
+
+static int check_relations(
+    const struct place_in_file *at, const char *list, const struct ph_texts *names, bool apart)
+{
+    const struct ph_texts *their_together, *their_apart;
+    const char *name = at->spec->name;
+    char field[64], said[80];
+
+    for (size_t i = 0; i < names->count; i++) {
+        const char *other = names->items[i];
+
+        ph_text_format(field, sizeof field, "%s[%zu]", list, i);
+        ph_text_printable(said, sizeof said, other);
+        if (strcmp(other, name) == 0)
+            return fault(
+                at, field, "a pool cannot be %s itself", apart ? "apart from" : "together with");
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(names->items[j], other) == 0)
+                return fault(at, field, "%s is named twice", said);
+        }
+        if (!rules_of(at->applying, other, &their_together, &their_apart))
+            return fault(at, field,
+                "there is no pool %s, neither in the file nor declared before%s", said,
+                at->applying->asked->prune ? " (and not to be pruned)" : "");
+        if (apart && (ph_texts_contain(&at->spec->together, other) ||
+                         ph_texts_contain(their_together, name)))
+            return fault(at, field, "%s and %s cannot be both together and apart", name, other);
+        if (!apart && ph_texts_contain(their_apart, name))
+            return fault(at, field, "%s and %s cannot be both together and apart", name, other);
+    }
+    return 0;
+}
+
+static int check_pool(const struct place_in_file *at)
+{
+    struct core_applying *applying = at->applying;
+    const struct core_pool *current = core_find_pool(applying->core, at->spec->name);
+    int rv;
+
+    if (current != NULL && core_removing(current)) {
+        fault(at, "name", "it is being removed (job %lld); declare it again when that is done",
+            (long long)(current->job != NULL ? current->job->row.id : 0));
+        applying->error.code = PH_STATE_FORBIDS;
+        return -EBUSY;
+    }
+    if ((rv = check_driver(at)) != 0 || (rv = check_copying(at)) != 0 ||
+        (rv = check_failback(at)) != 0 ||
+        (rv = check_node_words(at, "allow", &at->spec->allow)) != 0 ||
+        (rv = check_node_words(at, "prefer", &at->spec->prefer)) != 0 ||
+        (rv = check_relations(at, "together", &at->spec->together, false)) != 0 ||
+        (rv = check_relations(at, "apart", &at->spec->apart, true)) != 0)
+        return rv;
+    return check_vms(at);
+}
+
+/* Pools that stay must not be left with rules about pools that are pruned: with prune only the file's
+ * stay, and check_relations() has seen those. What is pruned must be free to go. */
+static int check_prune(struct core_applying *applying)
+{
+    const struct ph_core *core = applying->core;
+
+    for (size_t i = 0; applying->asked->prune && i < core->pools.count; i++) {
+        const struct core_pool *pool = core->pools.items[i].value;
+
+        if (core_removing(pool) || ph_map_get(&applying->named, pool->row.name) != NULL)
+            continue;
+        if (pool->job != NULL)
+            return ph_error_set(&applying->error, PH_STATE_FORBIDS, "prune",
+                "pool %s is to be removed, and job %lld (%s) is at work on it: wait for the job or "
+                "cancel it",
+                pool->row.name, (long long)pool->job->row.id,
+                ph_enum_word(&ph_enum_job_kind, (int)pool->job->row.kind));
+    }
+    return 0;
+}
+
+/* Names first: the rules about other pools need them all. */
+static int note_names(struct core_applying *applying)
+{
+    const struct ph_pool_spec_list *pools = &applying->asked->pools;
+    size_t total = applying->core->pools.count;
+
+    for (size_t i = 0; i < pools->count; i++) {
+        const struct ph_pool_spec *spec = &pools->items[i];
+        struct place_in_file at = {applying, i, spec};
+        union {
+            const struct ph_pool_spec *borrowed;
+            void *value; /* the map hands it back as const */
+        } entry = {.borrowed = spec};
+
+        if (!ph_name_valid(spec->name))
+            return fault(&at, "name",
+                "a name is 1 to %d of a-z 0-9 . _ - and begins with a letter or a digit",
+                PH_NAME_BYTES_MAX);
+        int rv = ph_map_put(&applying->named, spec->name, entry.value);
+
+        if (rv == -EEXIST)
+            return fault(&at, "name", "it is declared twice in the file");
+        if (rv != 0)
+            return rv;
+        total += core_find_pool(applying->core, spec->name) == NULL;
+    }
+    if (total > PH_POOLS_MAX)
+        return ph_error_set(&applying->error, PH_BAD_INPUT, "pools",
+            "there would be %zu pools; %d is the most", total, PH_POOLS_MAX);
+    return 0;
+}
+
+int core_apply_check(struct core_applying *applying)
+{
+    const struct ph_pool_spec_list *pools = &applying->asked->pools;
+    int rv = ph_record_check(&ph_record_apply, applying->asked, &applying->error);
+
+    if (rv == 0)
+        rv = note_names(applying);
+    for (size_t i = 0; rv == 0 && i < pools->count; i++)
+        rv = check_pool(&(struct place_in_file){applying, i, &pools->items[i]});
+    return rv == 0 ? check_prune(applying) : rv;
+}
