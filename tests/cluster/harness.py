@@ -1,0 +1,335 @@
+"""Real daemons on one machine: a manager, nodes on loopback addresses, the command line.
+
+Everything a Cluster starts lives below one temporary directory and is stopped by its own process ids,
+also when a test fails. Nothing waits by time: await_ polls a condition, with a limit.
+"""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+BUILD = pathlib.Path(os.environ.get("POOLHERD_BUILD", "build/release")).resolve()
+KEEP = bool(os.environ.get("POOLHERD_KEEP"))
+
+
+class CliError(Exception):
+    def __init__(self, status, stderr):
+        super().__init__(f"exit status {status}: {stderr.strip()}")
+        self.status = status
+        self.stderr = stderr
+        try:
+            self.error = json.loads(stderr)["error"]
+        except (ValueError, KeyError, TypeError):
+            self.error = {}
+
+
+def await_(what, condition, limit_s=15):
+    """Returns the first true value of condition(); fails the test after limit_s."""
+    end = time.monotonic() + limit_s
+    last = None
+    while True:
+        try:
+            value = condition()
+            if value:
+                return value
+            last = value
+        except CliError as error:
+            last = error
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {limit_s} s: {what}; last: {last}")
+        time.sleep(0.02)
+
+
+def alive(pid):
+    """Whether a process runs (a zombie does not)."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def holder(path):
+    """The process that holds a lock file, or None."""
+    try:
+        pid = int(pathlib.Path(path).read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pid if alive(pid) else None
+
+
+def kill(pid, number=signal.SIGKILL):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def tree_hash(path):
+    """One hash over names, kinds, modes and contents below path."""
+    total = hashlib.sha256()
+    path = pathlib.Path(path)
+    for entry in sorted(path.rglob("*")):
+        stat = entry.lstat()
+        total.update(f"{entry.relative_to(path)}\0{stat.st_mode}\0".encode(errors="surrogateescape"))
+        if entry.is_symlink():
+            total.update(os.readlink(entry).encode(errors="surrogateescape"))
+        elif entry.is_file():
+            total.update(entry.read_bytes())
+    return total.hexdigest()
+
+
+class Node:
+    def __init__(self, cluster, name, number):
+        self.cluster, self.name = cluster, name
+        self.dir = cluster.dir / name
+        self.listen = f"tcp://127.0.0.{number + 1}:*"
+        self.log = cluster.dir / f"{name}.log"
+        self.process = None
+
+    def start(self, token=None, extra=()):
+        command = [BUILD / "poolherd-agent", "--dir", self.dir, "--listen", self.listen, *extra]
+        if token:
+            command += ["--join", "-"]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE if token else subprocess.DEVNULL,
+                                            stdout=log, stderr=log, start_new_session=True)
+        if token:
+            self.process.stdin.write(token.encode() + b"\n")
+            self.process.stdin.close()
+        return self
+
+    def join(self, extra=()):
+        return self.start(self.cluster.cli("node", "invite", self.name)["token"], extra)
+
+    @property
+    def agent_pid(self):
+        return holder(self.dir / "lock")
+
+    @property
+    def guard_pid(self):
+        return holder(self.dir / "run" / "guard.lock")
+
+    def workload_pids(self):
+        """Every living process that carries this node's workload environment."""
+        found = []
+        for entry in os.listdir("/proc"):
+            if not entry.isdigit():
+                continue
+            try:
+                environment = pathlib.Path("/proc", entry, "environ").read_bytes()
+            except OSError:
+                continue
+            if (b"POOLHERD_NODE=" + self.name.encode() + b"\0") in environment and \
+                    str(self.dir).encode() in environment and alive(int(entry)):
+                found.append(int(entry))
+        return found
+
+    def destroy(self):
+        """Power loss: everything of the node at once."""
+        pids = [pid for pid in (self.guard_pid, self.agent_pid) if pid]
+        for pid in pids:
+            kill(pid, signal.SIGSTOP)
+        for pid in self.workload_pids() + pids:
+            kill(pid)
+        for pid in self.workload_pids():
+            kill(pid)
+        if self.process:
+            self.process.wait()
+
+    def kill_agent(self, number=signal.SIGKILL):
+        pid = self.agent_pid
+        if pid:
+            kill(pid, number)
+        if self.process:
+            self.process.wait(timeout=30)
+
+    def data(self, pool):
+        return self.dir / "pools" / pool / "data"
+
+
+class Cluster:
+    def __init__(self, nodes=3, config=None):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="poolherd-test-"))
+        self.config = config
+        self.manager = None
+        self.manager_log = self.dir / "manager.log"
+        self.beacons = self.dir / "beacons.txt"
+        self.nodes = {}
+        self.endpoint = "tcp://127.0.0.1:*"
+        try:
+            self.start_manager()
+            for number in range(1, nodes + 1):
+                self.add_node(f"n{number}", number).join()
+            for node in self.nodes:
+                self.await_node(node, state="online")
+        except BaseException:
+            self.close(failed=True)
+            raise
+
+    def add_node(self, name, number):
+        self.nodes[name] = Node(self, name, number)
+        return self.nodes[name]
+
+    def __getitem__(self, name):
+        return self.nodes[name]
+
+    # -- the manager --
+    def start_manager(self, wait=True, extra=()):
+        command = [BUILD / "poolherd-manager", "--dir", self.dir / "manager", "--listen", self.endpoint, *extra]
+        if self.config:
+            path = self.dir / "manager.yaml"
+            path.write_text(self.config)
+            command += ["--config", path]
+        with open(self.manager_log, "ab") as log:
+            self.manager = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+        if wait:
+            line = self.manager.stdout.readline().decode()
+            assert line.startswith("ready"), f"the manager did not get ready: {line!r}\n{self.manager_log.read_text()[-2000:]}"
+            words = dict(word.split("=", 1) for word in line.split()[1:])
+            self.endpoint = words["endpoint"]  # the same port after a restart
+
+    def kill_manager(self, number=signal.SIGKILL):
+        self.manager.send_signal(number)
+        self.manager.wait(timeout=30)
+        self.manager.stdout.close()
+
+    # -- the command line --
+    def raw(self, *arguments, identity=None, timeout=60, stdin=None):
+        command = [BUILD / "poolherd", "--manager", self.dir / "manager", *arguments]
+        if identity:
+            command += ["--identity", identity]
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, input=stdin)
+
+    def cli(self, *arguments, **options):
+        done = self.raw(*arguments, "--json", **options)
+        if done.returncode != 0:
+            raise CliError(done.returncode, done.stderr)
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def query(self, sql, *arguments):
+        return self.cli("query", sql, *arguments)
+
+    def value(self, sql):
+        return next(iter(self.query(sql)[0].values()))
+
+    def apply(self, text, *arguments):
+        return self.cli("pool", "apply", "-f", "-", *arguments, stdin=text)
+
+    def pool(self, name):
+        return self.cli("pool", "show", name)
+
+    def node(self, name):
+        return self.cli("node", "show", name)
+
+    def job(self, number):
+        return self.cli("job", "show", str(number))
+
+    # -- waiting --
+    def await_node(self, name, limit_s=15, **wanted):
+        return await_(f"{name} is {wanted}", lambda: self._matches(self.node(name), wanted), limit_s)
+
+    def await_pool(self, name, limit_s=15, **wanted):
+        return await_(f"{name} is {wanted}", lambda: self._matches(self.pool(name), wanted), limit_s)
+
+    def await_pools(self, count, limit_s=20, state="active"):
+        await_(f"{count} pools are {state}",
+               lambda: self.value(f"SELECT count(*) FROM pools WHERE state = '{state}'") == count, limit_s)
+
+    def await_job(self, number, limit_s=30):
+        return await_(f"job {number} ends", lambda: self._ended(self.job(number)), limit_s)
+
+    def await_copy(self, pool, node, limit_s=20):
+        """A complete copy on node that began after this call."""
+        since = int(time.time() * 1000)
+        await_(f"{node} has a copy of {pool}", lambda: self.value(
+            f"SELECT count(*) FROM replicas WHERE pool='{pool}' AND node='{node}' AND state='complete' AND as_of > {since}"), limit_s)
+
+    @staticmethod
+    def _matches(shown, wanted):
+        return shown if all(shown[key] == value for key, value in wanted.items()) else None
+
+    @staticmethod
+    def _ended(job):
+        return job if job["ended_at"] else None
+
+    # -- declarations --
+    def beacon_pool(self, name, prefer=(), copies=1, driver="directory", stubborn_ms=0, more="", vms=1):
+        command = [str(BUILD / "tests/cluster/cluster_beacon"), str(self.beacons)] + ([str(stubborn_ms)] if stubborn_ms else [])
+        lines = [f"  - name: {name}", f"    driver: {driver}", f"    copies: {copies}", "    sync_interval_s: 1",
+                 f"    nodes: {{prefer: {json.dumps(list(prefer))}}}"]
+        lines += [f"    {line}" for line in more.splitlines()]
+        lines += ["    vms:"]
+        for number in range(vms):
+            lines += [f"      - name: beacon{number or ''}", "        kind: process", f"        command: {json.dumps(command)}"]
+        return "\n".join(lines) + "\n"
+
+    # -- the proof --
+    def spans(self):
+        """pool -> list of (node, epoch, first_ns, last_ns) from the beacons."""
+        spans = {}
+        if not self.beacons.exists():
+            return {}
+        for line in self.beacons.read_text(errors="replace").splitlines():
+            words = line.split()
+            if len(words) != 4:
+                continue
+            pool, node, epoch, at = words[0], words[1], int(words[2]), int(words[3])
+            first, last = spans.setdefault(pool, {}).get((node, epoch), (at, at))
+            spans[pool][(node, epoch)] = (min(first, at), max(last, at))
+        return {pool: sorted((first, last, node, epoch) for (node, epoch), (first, last) in by.items())
+                for pool, by in spans.items()}
+
+    def assert_nothing_ran_twice(self):
+        for pool, spans in self.spans().items():
+            for before, after in zip(spans, spans[1:]):
+                if before[2] != after[2] and after[0] <= before[1]:
+                    raise AssertionError(f"{pool} ran twice: on {before[2]} until {before[1]} and on {after[2]} from {after[0]}")
+
+    # -- the end --
+    def close(self, failed=False):
+        for node in self.nodes.values():
+            node.destroy()
+        if self.manager and self.manager.poll() is None:
+            self.manager.kill()
+            self.manager.wait()
+        if self.manager and self.manager.stdout:
+            self.manager.stdout.close()
+        if failed:
+            for log in sorted(self.dir.glob("*.log")):
+                print(f"--- the end of {log.name}:\n{log.read_text(errors='replace')[-3000:]}")
+        if KEEP and failed:
+            print(f"kept: {self.dir}")
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class ClusterTest(unittest.TestCase):
+    """A test with a cluster of its own, which is checked and stopped after it."""
+    nodes = 3
+    config = None
+
+    def setUp(self):
+        self.cluster = Cluster(self.nodes, self.config)
+
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors) if result else 0
+        self._before, self._result = before, result
+        return super().run(result)
+
+    def tearDown(self):
+        failed = any(error for _, error in getattr(self._outcome, "errors", []) if error) if hasattr(self._outcome, "errors") else False
+        try:
+            if not failed:
+                self.cluster.assert_nothing_ran_twice()
+        except AssertionError:
+            failed = True
+            raise
+        finally:
+            self.cluster.close(failed)
