@@ -1,0 +1,272 @@
+/*
+ * The loop.
+ */
+#include "manager/serve/manager.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zmq.h>
+#include "base/notify.h"
+
+#define MESSAGES_PER_ROUND 1000
+/* Waiting messages are read before a tick may call their senders silent; but not for longer than this,
+ * lest a flood of them stop the clock. */
+#define TICK_LATE_MS 500
+#define IDLE_MS 1000
+#define BLOCKED_MS 5
+
+static int fail(const struct ph_error *error)
+{
+    fprintf(stderr, "poolherd-manager: %s\n",
+        error->message[0] != '\0' ? error->message : "failed for an unknown reason");
+    return error->code == PH_BAD_INPUT ? 2 : 1;
+}
+
+/* A free port is looked for once; later starts come back to the same one, since agents know it. */
+static int listen_on(struct serve_manager *manager, const char *listen, struct ph_error *error)
+{
+    struct ph_wire_server_config config = {.listen = listen,
+        .public_key = manager->house.manager.public_key,
+        .secret_key = manager->house.manager.secret_key,
+        .expected = (uint32_t)manager->settings.file.agents_expected};
+    const char *before = manager->house.endpoint;
+    const char *star = strrchr(listen, ':');
+    const char *colon = strrchr(before, ':');
+
+    if (star != NULL && strcmp(star, ":*") == 0 && colon != NULL &&
+        colon - before == star - listen && strncmp(before, listen, (size_t)(star - listen)) == 0) {
+        config.listen = before;
+        if (ph_wire_server_new(&config, &manager->wire, error) == 0) {
+            return 0;
+        }
+        config.listen = listen;
+    }
+    return ph_wire_server_new(&config, &manager->wire, error);
+}
+
+static int start(struct serve_manager *manager, struct ph_error *error)
+{
+    int rv = serve_settings_read(&manager->options, &manager->settings, error);
+
+    if (rv != 0) {
+        return rv;
+    }
+    ph_log_init("poolherd-manager", manager->settings.log_level);
+    umask(077);
+    rv = serve_wakeup_init(&manager->wakeup);
+    if (rv != 0) {
+        return ph_error_set(error, PH_FAILED, NULL, "cannot make a pipe: %s", strerror(-rv));
+    }
+    serve_commits_init(&manager->commits, &manager->wakeup);
+    rv = serve_house_open(manager->options.directory, &manager->house, error);
+    if (rv == 0) {
+        rv = listen_on(manager, manager->settings.file.listen, error); /* before the term grows */
+    }
+    if (rv == 0) {
+        rv = serve_boot(manager, error);
+    }
+    if (rv == 0) {
+        rv = serve_house_announce(&manager->house, ph_wire_server_endpoint(manager->wire), error);
+    }
+    if (rv == 0) {
+        rv = serve_workers_new(
+            manager->house.database, manager->store, &manager->wakeup, &manager->workers);
+        if (rv != 0) {
+            ph_error_set(error, PH_FAILED, NULL, "cannot start threads: %s", strerror(-rv));
+        }
+    }
+    return rv;
+}
+
+/* What the writer has done. false: a batch was not stored, and the core is ahead of the inventory. */
+static bool commits_follow(struct serve_manager *manager)
+{
+    char message[PH_TEXT_BYTES_MAX + 1], reason[PH_TEXT_BYTES_MAX + 128];
+    enum ph_store_result result = PH_STORE_OK;
+    static const char *const words[] = {"ok", "constraint", "not_active", "unavailable", "unknown"};
+
+    if (serve_commits_look(&manager->commits, &manager->durable, &result, message)) {
+        return true;
+    }
+    serve_deliver(manager); /* what stood before it is good */
+    ph_log(PH_LOG_ERROR, "commit_failed", "result=%s term=%lld text=%s", words[result],
+        (long long)manager->term, message);
+    ph_text_format(reason, sizeof reason, "%s: %s",
+        result == PH_STORE_UNKNOWN ? "it is not known whether this was stored"
+                                   : "this was not done, because it could not be stored",
+        message);
+    serve_refuse_all(manager, reason);
+    return false;
+}
+
+/* Reads what waits. Whether nothing is left. */
+static bool drain(struct serve_manager *manager)
+{
+    struct ph_wire_message raw;
+    int i;
+
+    ph_wire_server_zap(manager->wire);
+    for (i = 0; i < MESSAGES_PER_ROUND; i++) {
+        if (ph_wire_server_receive(manager->wire, &raw) != 0) {
+            return true;
+        }
+        serve_now_ms(manager);
+        serve_intake(manager, &raw);
+    }
+    return false;
+}
+
+static long wait_ms(struct serve_manager *manager, bool drained, bool blocked)
+{
+    uint64_t now_ms = serve_now_ms(manager);
+    uint64_t due_ms = ph_core_next_deadline_ms(manager->core);
+    uint64_t wait = IDLE_MS;
+
+    if (!drained || due_ms <= now_ms) {
+        return 0;
+    }
+    wait = due_ms - now_ms < wait ? due_ms - now_ms : wait;
+    return blocked && wait > BLOCKED_MS ? BLOCKED_MS : (long)wait;
+}
+
+static void dropped_log(struct serve_manager *manager)
+{
+    uint64_t dropped = ph_wire_server_dropped(manager->wire);
+    unsigned kept;
+
+    if (dropped != manager->dropped &&
+        serve_quiet_pass(&manager->quiet_malformed, manager->now_ms, &kept)) {
+        ph_log(PH_LOG_WARNING, "dropped", "messages=%llu text=%s",
+            (unsigned long long)(dropped - manager->dropped),
+            "too many frames, no content, or a routing id of the peer's own");
+        manager->dropped = dropped;
+    }
+}
+
+static int loop(struct serve_manager *manager)
+{
+    zmq_pollitem_t items[] = {
+        {ph_wire_server_socket(manager->wire), 0, ZMQ_POLLIN, 0},
+        {ph_wire_server_zap_socket(manager->wire), 0, ZMQ_POLLIN, 0},
+        {NULL, manager->wakeup.read_fd, ZMQ_POLLIN, 0},
+    };
+    struct ph_event_in tick = {.kind = PH_EV_TICK};
+    bool drained = true, blocked = false;
+    uint64_t ticked_ms = serve_now_ms(manager);
+
+    while (!serve_signal_stop()) {
+        if (zmq_poll(items, 3, wait_ms(manager, drained, blocked)) < 0 && zmq_errno() != EINTR) {
+            ph_log(PH_LOG_ERROR, "poll_failed", "text=%s", zmq_strerror(zmq_errno()));
+            return 1;
+        }
+        serve_wakeup_clear(&manager->wakeup);
+        if (serve_signal_reload()) {
+            serve_reload(manager);
+        }
+        if (!commits_follow(manager)) {
+            return 1;
+        }
+        drained = drain(manager);
+        blocked = serve_collect(manager);
+        if (drained || serve_now_ms(manager) - ticked_ms > TICK_LATE_MS) {
+            ticked_ms = serve_now_ms(manager);
+            if (ph_core_next_deadline_ms(manager->core) <= ticked_ms) {
+                tick.kind = PH_EV_TICK;
+                serve_step(manager, &tick);
+            }
+        }
+        serve_submit(manager);
+        serve_deliver(manager);
+        serve_submit(manager); /* delivering runs fence events, which save */
+        dropped_log(manager);
+        serve_trim(manager);
+        if (manager->failed) {
+            ph_log(PH_LOG_ERROR, "core_failed", "text=%s", "out of memory: ending, to load anew");
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Nothing new is taken in; what was decided is stored, and who waits for it is told. */
+static int finish(struct serve_manager *manager, int status)
+{
+    ph_notify("STOPPING=1");
+    if (status == 0) {
+        while (manager->batch != NULL && !ph_batch_empty(manager->batch)) {
+            ph_store_flush(manager->store);
+            if (!commits_follow(manager)) {
+                return 1;
+            }
+            serve_submit(manager);
+        }
+        ph_store_flush(manager->store);
+        if (!commits_follow(manager)) {
+            return 1;
+        }
+        serve_deliver(manager);
+        ph_log(PH_LOG_NOTICE, "stopped", "term=%lld", (long long)manager->term);
+    }
+    return status;
+}
+
+static void destroy(struct serve_manager *manager)
+{
+    size_t i;
+
+    while (manager->blocked != NULL) {
+        struct serve_result *result = manager->blocked;
+
+        manager->blocked = result->next;
+        serve_result_done(manager->workers, &result);
+    }
+    serve_workers_destroy(&manager->workers);
+    ph_wire_server_destroy(&manager->wire);
+    ph_batch_destroy(&manager->batch);
+    ph_store_destroy(&manager->store);
+    ph_core_destroy(&manager->core);
+    ph_effects_fini(&manager->effects);
+    serve_outbox_fini(&manager->outbox);
+    serve_requests_fini(&manager->requests);
+    for (i = 0; i < manager->peers.count; i++) {
+        free(manager->peers.items[i].value);
+    }
+    ph_map_fini(&manager->peers);
+    serve_house_close(&manager->house);
+    serve_settings_fini(&manager->settings);
+    serve_wakeup_fini(&manager->wakeup);
+    free(manager);
+}
+
+int ph_serve(const struct ph_serve_options *options)
+{
+    struct serve_manager *manager = calloc(1, sizeof *manager);
+    struct ph_error error = {0};
+    int status;
+
+    if (manager == NULL) {
+        fprintf(stderr, "poolherd-manager: out of memory\n");
+        return 1;
+    }
+    manager->options = *options;
+    manager->wakeup.read_fd = manager->wakeup.write_fd = -1;
+    manager->house.lock_fd = -1;
+    if (start(manager, &error) != 0) {
+        status = fail(&error);
+    } else {
+        serve_effects(manager); /* of ph_core_ready() */
+        ph_log(PH_LOG_NOTICE, "ready", "endpoint=%s term=%lld manager=%s cluster=%s",
+            ph_wire_server_endpoint(manager->wire), (long long)manager->term, manager->id,
+            manager->cluster);
+        printf("ready endpoint=%s term=%lld\n", ph_wire_server_endpoint(manager->wire),
+            (long long)manager->term);
+        fflush(stdout);
+        ph_notify("READY=1");
+        status = finish(manager, loop(manager));
+    }
+    destroy(manager);
+    return status;
+}
