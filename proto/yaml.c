@@ -262,9 +262,22 @@ static int take_event(struct reading *reading, const yaml_event_t *event)
     return 0;
 }
 
-static int parse_problem(struct reading *reading, const yaml_parser_t *parser)
+/* The number of the last line that has something; libyaml places what is missing at the end of a text
+ * in the line after it. */
+static size_t last_line(const char *text, size_t bytes)
 {
-    char shown[128];
+    size_t lines = 1;
+
+    for (size_t i = 0; i + 1 < bytes; i++)
+        lines += text[i] == '\n';
+    return lines;
+}
+
+static int parse_problem(
+    struct reading *reading, const yaml_parser_t *parser, const char *text, size_t bytes)
+{
+    char shown[128], context[128] = "";
+    size_t line = parser->problem_mark.line + 1, last = last_line(text, bytes);
 
     if (parser->error == YAML_MEMORY_ERROR)
         return -ENOMEM;
@@ -273,10 +286,12 @@ static int parse_problem(struct reading *reading, const yaml_parser_t *parser)
         return fail_at(reading->file, (int)parser->mark.line + 1, reading->error,
             "not YAML: %s (byte %zu); the file must be text in UTF-8",
             ph_text_printable(shown, sizeof shown, problem), parser->problem_offset);
-    return fail_at(reading->file, (int)parser->problem_mark.line + 1, reading->error,
-        "not YAML: %s (column %zu)%s%s", ph_text_printable(shown, sizeof shown, problem),
-        parser->problem_mark.column + 1, parser->context != NULL ? ", " : "",
-        parser->context != NULL ? parser->context : "");
+    if (parser->context != NULL)
+        ph_text_format(context, sizeof context, ", %s that begins in line %zu", parser->context,
+            parser->context_mark.line + 1);
+    return fail_at(reading->file, (int)(line < last ? line : last), reading->error,
+        "not YAML: %s (column %zu)%s", ph_text_printable(shown, sizeof shown, problem),
+        parser->problem_mark.column + 1, context);
 }
 
 /* A file of comments only, or an empty one, says nothing: an empty mapping. */
@@ -308,7 +323,7 @@ int ph_yaml_parse(const char *text, size_t bytes, const char *file, struct ph_ya
     while (rv == 0 && !ended) {
         yaml_event_t event;
         if (!yaml_parser_parse(&parser, &event)) {
-            rv = parse_problem(&reading, &parser);
+            rv = parse_problem(&reading, &parser, text, bytes);
             break;
         }
         rv = take_event(&reading, &event);
