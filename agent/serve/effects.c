@@ -58,6 +58,14 @@ static void allow(struct ph_shell *shell, const struct ph_order *order)
         ph_log(PH_LOG_ERROR, "allow_failed", "pool=%s error=%s", order->pool.name, strerror(-rv));
 }
 
+static void note(const struct ph_agent_effect *effect)
+{
+    enum ph_log_level level = effect->level == PH_EVENT_ERROR     ? PH_LOG_ERROR
+                              : effect->level == PH_EVENT_WARNING ? PH_LOG_WARNING
+                                                                  : PH_LOG_NOTICE;
+    ph_log(level, "core", "message=%s", effect->text ? effect->text : "");
+}
+
 static void perform(struct ph_shell *shell, struct ph_agent_effect *effect)
 {
     switch (effect->kind) {
@@ -75,10 +83,19 @@ static void perform(struct ph_shell *shell, struct ph_agent_effect *effect)
     case PH_AF_ALLOW:
         allow(shell, effect->value);
         break;
+    case PH_AF_CANCEL:
+        ph_tasks_cancel(shell, effect->number);
+        break;
+    case PH_AF_NOTE:
+        note(effect);
+        break;
     case PH_AF_END:
-        ph_shell_end(shell, PH_FAILED, effect->value ? (const char *)effect->value : "told to end");
+        ph_shell_end(shell, shell->leaving ? PH_OK : PH_FAILED,
+            effect->text ? effect->text : "the core asked for it");
         break;
     case PH_AF_LEASE:
+        hold_lease(shell, effect);
+        break;
     case PH_AF_SAVE:
     case PH_AF_REMOVE:
         break;
@@ -104,8 +121,7 @@ static void defer(struct ph_shell *shell, struct ph_agent_effect *effect, uint64
     }
     shell->deferred_after[deferred->count] = batch;
     deferred->items[deferred->count++] = *effect;
-    memset(effect, 0, sizeof(*effect));
-    effect->kind = PH_AF_LEASE; /* owns nothing */
+    memset(effect, 0, sizeof(*effect)); /* owns nothing any more */
 }
 
 static bool save(struct ph_shell *shell)
@@ -139,9 +155,9 @@ void ph_shell_step(struct ph_shell *shell, struct ph_agent_event *event)
         struct ph_agent_effect *effect = &shell->effects.items[i];
         if (effect->kind == PH_AF_SAVE || effect->kind == PH_AF_REMOVE)
             continue;
-        if (effect->kind == PH_AF_LEASE)
-            hold_lease(shell, effect);
-        else if (effect->at_once || shell->queued == shell->committed)
+        bool at_once =
+            effect->at_once || effect->kind == PH_AF_NOTE || effect->kind == PH_AF_CANCEL;
+        if (at_once || shell->queued == shell->committed)
             perform(shell, effect);
         else
             defer(shell, effect, shell->queued);

@@ -55,6 +55,7 @@ static void handle_signals(struct ph_shell *shell)
             ph_shell_end(shell, PH_OK, "asked to end; workloads go on until the lease ends");
         } else if (number == SIGUSR1) {
             ph_log(PH_LOG_NOTICE, "leaving", "node=%s", shell->identity.name);
+            shell->leaving = true;
             struct ph_agent_event event = {.kind = PH_AE_LEAVE};
             ph_shell_step(shell, &event);
         } else {

@@ -100,7 +100,6 @@ void ph_tasks_check(struct ph_shell *shell, uint64_t now_ms);
 uint64_t ph_tasks_next_ms(const struct ph_shell *shell);
 /* A thread is done: book-keeping, then the event to the core. Takes running. */
 void ph_tasks_done(struct ph_shell *shell, struct ph_running *running);
-void ph_task_destroy(struct ph_task **task);
 
 /* ---- shell ---- */
 
@@ -131,6 +130,7 @@ struct ph_shell {
 
     uint64_t trim_at_ms;     /* next look at the logs */
     uint64_t guard_retry_ms; /* 0: connected */
+    bool leaving; /* the node is being drained for --leave */
     bool ending;
     char ending_reason[PH_TEXT_BYTES_MAX];
     int exit_code; /* enum ph_code */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "proto/codec.h"
 
 #define GUARD_RETRY_MS 100
 
@@ -90,9 +91,11 @@ static int make_core(struct ph_shell *shell, struct ph_error *error)
 
 static int start_guard(struct ph_shell *shell, struct ph_error *error)
 {
-    const char *watchdog = shell->config.watchdog ? shell->config.watchdog : "";
-    return ph_guard_connect(
-        shell->directory, shell->guard_program, PH_STOP_MS_USUAL, watchdog, &shell->guard, error);
+    struct ph_guard_settings settings = {.directory = shell->directory,
+        .program = shell->guard_program,
+        .stop_ms = PH_STOP_MS_USUAL,
+        .watchdog_device = shell->config.watchdog};
+    return ph_guard_connect_with(&settings, &shell->guard, error);
 }
 
 int ph_shell_start(struct ph_shell *shell, struct ph_error *error)
@@ -248,6 +251,8 @@ int ph_shell_load(struct ph_shell *shell, struct ph_error *error)
         tell_guard_ready(shell);
         for (size_t i = 0; i < loading.orders.count; i++)
             adopt(shell, &loading.orders.items[i]);
+        struct ph_agent_event event = {.kind = PH_AE_TICK};
+        ph_shell_step(shell, &event);
     }
     for (size_t i = 0; i < loading.orders.count; i++)
         ph_record_fini(&ph_record_order, &loading.orders.items[i]);

@@ -220,5 +220,6 @@ void ph_step_run(struct ph_running *running)
             "not everything of the pool could be killed");
         break;
     }
-    running->status = rv;
+    /* To the core -ETIMEDOUT says that the task itself hangs, which tasks.c alone can tell. */
+    running->status = rv == -ETIMEDOUT ? -EIO : rv;
 }

@@ -19,16 +19,6 @@ static const char *const kind_words[] = {[PH_TASK_ACTIVATE] = "activate",
     [PH_TASK_VM_STOP] = "vm_stop",
     [PH_TASK_KILL] = "kill"};
 
-void ph_task_destroy(struct ph_task **task)
-{
-    if (!*task)
-        return;
-    ph_record_fini(&ph_record_order, &(*task)->order);
-    ph_record_fini(&ph_record_peer, &(*task)->peer);
-    free(*task);
-    *task = NULL;
-}
-
 static void *run(void *argument)
 {
     struct ph_running *running = argument;
@@ -199,7 +189,8 @@ void ph_tasks_done(struct ph_shell *shell, struct ph_running *running)
         .age_ms = running->copy.age_ms,
         .bytes = running->copy.bytes,
         .hash = running->copy.hash};
-    struct ph_agent_event event = {.kind = PH_AE_TASK_DONE, .result = &result};
+    struct ph_agent_event event = {
+        .kind = running->overdue ? PH_AE_TASK_ENDED : PH_AE_TASK_DONE, .result = &result};
     ph_shell_step(shell, &event);
     ph_task_destroy(&running->task);
     free(running);
