@@ -5,9 +5,14 @@
  *
  * On disk, under DIR/pools/NAME (the layout of copies is the driver's own):
  *     epoch        highest epoch this node has activated or received under: the fencing token; a
- *                  lower one is refused by every function here (one helper: ph_pool_epoch_*)
+ *                  lower one is refused by every function here (one helper: trace.h)
  *     data/        the active (or released) data
- *     copies       complete copies, each with a manifest written last; a copy without one does not count
+ *     copies/      complete copies, each with a manifest written last; a copy without one does not count
+ * and beside it DIR/pools/NAME.diverged-eN: data of a former owner that a newer copy replaced.
+ *
+ * A point of the data is (epoch, sequence). Sequences begin at 1 with each activation under a new
+ * epoch; each copy takes the next; the release takes one too, which all last copies then share. So
+ * equal points are equal data, and released data is newer than any copy made while it ran.
  */
 #ifndef PH_AGENT_POOLS_DRIVER_H
 #define PH_AGENT_POOLS_DRIVER_H
@@ -30,8 +35,8 @@ struct ph_pool_data {
     bool exists;          /* any trace */
     bool active_data;     /* data/ is there: this node was its owner */
     int64_t epoch;        /* stored epoch */
-    int64_t copy_epoch;   /* of the newest complete copy (or of released data) */
-    int64_t copy_sequence;
+    int64_t copy_epoch;   /* of the newest complete copy (or of data/, when that is newer) */
+    int64_t copy_sequence; /* of data/: the release's number, else of the last copy begun */
     int64_t copy_as_of;   /* wall ms */
 };
 
@@ -55,12 +60,11 @@ struct ph_pool_driver {
      * which processes. Idempotent. `mounted_path` for the guard: see mount(). */
     int (*deactivate)(const struct ph_pool_context *context, struct ph_error *error);
     int (*drop)(const struct ph_pool_context *context, struct ph_error *error);
-    /* Owner: says what the next copy will be, for ph_stream_connect(): pool, driver, epoch and a
-     * sequence that no other copy of this epoch has had or will have (kept durable with the data).
-     * send() may still choose another parent when it sees what the receiver has. */
-    int (*open)(const struct ph_pool_context *context, struct ph_stream_open *open_out,
+    /* Owner: takes the next sequence (durably; for released data: its own) and fills *open, which is
+     * empty, for ph_stream_connect(). Refuses what must not be copied: an emptied or unmounted source. */
+    int (*open)(const struct ph_pool_context *context, struct ph_stream_open *open,
         struct ph_error *error);
-    /* Owner: makes one copy and sends it. `last`: nothing runs, so the copy is exact, and its hash is
+    /* Owner: makes one copy and sends it over a stream opened with the newest open(). `last`: nothing runs, so the copy is exact, and its hash is
      * compared with the receiver's. */
     int (*send)(const struct ph_pool_context *context, struct ph_stream *stream, bool last,
         struct ph_pool_copy *copy_out, struct ph_error *error);
@@ -71,7 +75,11 @@ struct ph_pool_driver {
     void (*mount_path)(const struct ph_pool_context *context, char path_out[PATH_MAX]);
 };
 
-const struct ph_pool_driver *ph_pool_driver_find(const char *name);
+const struct ph_pool_driver *ph_pool_driver_find(const char *name); /* or NULL */
 extern const struct ph_pool_driver *const ph_pool_drivers[]; /* NULL-terminated */
+
+/* Where poolherd-bridge is, when not beside this program, one directory up or on PATH. Call before any
+ * thread is started. */
+void ph_pools_set_bridge(const char *path);
 
 #endif

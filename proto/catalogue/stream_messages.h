@@ -5,6 +5,11 @@
 #ifndef PH_CATALOGUE_STREAM_MESSAGES_H
 #define PH_CATALOGUE_STREAM_MESSAGES_H
 
+/* A moment of a pool's data, the same on every node. */
+#define PH_FIELDS_pool_point(F, T)                                                                 \
+    F(T, INT, epoch, none, PH_REQ, 1, INT64_MAX, "the owner's epoch")                              \
+    F(T, INT, sequence, none, PH_REQ, 1, INT64_MAX, "of the copy, or of the released data")
+
 #define PH_FIELDS_stream_open(F, T)                                                                \
     F(T, INT, stream, none, PH_REQ, 1, INT64_MAX, "number of the stream, the opener's choice")     \
     F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool copied")                                       \
@@ -13,7 +18,9 @@
     F(T, INT, sequence, none, PH_REQ, 1, INT64_MAX, "of the copy")                                 \
     F(T, INT, parent, none, PH_OPT, 0, INT64_MAX, "sequence it is a difference to; 0: whole")      \
     F(T, INT, parent_epoch, none, PH_OPT, 0, INT64_MAX, "epoch of that parent")                    \
-    F(T, TEXT, hash, none, PH_OPT, 0, 128, "of the content, when the sender knows it beforehand")
+    F(T, TEXT, hash, none, PH_OPT, 0, 128, "of the content, when the sender knows it beforehand")  \
+    F(T, INT, as_of, none, PH_OPT, 0, INT64_MAX, "the moment whose data it holds, the owner's wall clock") \
+    F(T, MANY, lineage, pool_point, PH_OPT, 0, PH_LINEAGE_MAX, "points all of whose data is in it, newest first")
 
 #define PH_FIELDS_stream_opened(F, T)                                                              \
     F(T, INT, stream, none, PH_REQ, 1, INT64_MAX, "as opened")                                     \
@@ -38,10 +45,39 @@
     F(T, BOOL, complete, none, PH_REQ, 0, 0, "receiver: the copy is durable; sender: all was sent") \
     F(T, TEXT, hash, none, PH_OPT, 0, 128, "of the content")                                       \
     F(T, INT, size, none, PH_OPT, 0, INT64_MAX, "of the content, bytes")                           \
-    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why not")
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why not")                              \
+    F(T, INT, hashed_since_s, none, PH_OPT, 0, INT64_MAX, "files modified before this second are in the hash by size only; 0: all of all") \
+    F(T, BOOL, again, none, PH_OPT, 0, 0, "refused for the moment only: open again a little later")
+
+/* -- files of the pool drivers, under DIR/pools/NAME -- */
+
+/* `epoch`: the fencing token, and what data/ is. data_* speak of data/ and count only while it is there. */
+#define PH_FIELDS_pool_trace(F, T)                                                                 \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, INT, epoch, none, PH_REQ, 0, INT64_MAX, "highest epoch activated or received under")      \
+    F(T, INT, data_epoch, none, PH_OPT, 0, INT64_MAX, "epoch data/ was last active under; 0: none") \
+    F(T, INT, data_sequence, none, PH_OPT, 0, INT64_MAX, "higher than that of any copy made of it") \
+    F(T, BOOL, released, none, PH_OPT, 0, 0, "data/ is at rest and is exactly (data_epoch, data_sequence)") \
+    F(T, INT, data_inode, none, PH_OPT, 0, INT64_MAX, "of data/: another one is not what was activated") \
+    F(T, INT, copied_files, none, PH_OPT, 0, INT64_MAX, "entries in the last copy made of it")     \
+    F(T, INT, copied_at_s, none, PH_OPT, 0, INT64_MAX, "second of the wall clock when that copy began") \
+    F(T, MANY, lineage, pool_point, PH_OPT, 0, PH_LINEAGE_MAX, "points it began from, newest first")
+
+/* `manifest`: stands beside a complete copy; written last. */
+#define PH_FIELDS_pool_manifest(F, T)                                                              \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, NAME, driver, none, PH_REQ, 1, 63, "that made it")                                        \
+    F(T, INT, epoch, none, PH_REQ, 1, INT64_MAX, "the owner's epoch")                              \
+    F(T, INT, sequence, none, PH_REQ, 1, INT64_MAX, "of the copy")                                 \
+    F(T, INT, as_of, none, PH_OPT, 0, INT64_MAX, "the moment whose data it holds, the owner's wall clock") \
+    F(T, INT, files, none, PH_OPT, 0, INT64_MAX, "entries in it")                                  \
+    F(T, INT, bytes, none, PH_OPT, 0, INT64_MAX, "of all files")                                   \
+    F(T, TEXT, hash, none, PH_OPT, 0, 128, "of the content, when it was compared")                 \
+    F(T, MANY, lineage, pool_point, PH_OPT, 0, PH_LINEAGE_MAX, "points all of whose data is in it, newest first")
 
 #define PH_STREAM_RECORDS(R)                                                                       \
-    R(stream_open) R(stream_opened) R(stream_data) R(stream_credit) R(stream_end) R(stream_close)
+    R(pool_point) R(stream_open) R(stream_opened) R(stream_data) R(stream_credit) R(stream_end) R(stream_close) \
+    R(pool_trace) R(pool_manifest)
 
 #define PH_STREAM_MESSAGES(M)                                                                      \
     M(PH_MSG_STREAM_OPEN, "stream.open", stream_open, PH_ROLE_AGENT, 4096, "owner to holder")      \
