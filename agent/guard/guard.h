@@ -20,10 +20,23 @@
 
 struct ph_guard; /* a connection; usable from any thread (locked) */
 
-/* Connects to DIR's guard, starting `program` (poolherd-guard) when none answers. The guard's time to
- * stop is stop_ms. watchdog_device: "" for none. 0 or -errno with *error. */
+struct ph_guard_settings {
+    const char *directory;       /* the agent's DIR */
+    const char *program;         /* poolherd-guard */
+    uint64_t stop_ms;            /* the guard's time to stop everything */
+    const char *watchdog_device; /* "" or NULL: none */
+};
+
+/* Connects to DIR's guard, starting `program` when none answers. 0 or -errno with *error. */
+int ph_guard_connect_with(const struct ph_guard_settings *settings, struct ph_guard **guard_out,
+    struct ph_error *error);
+/* The same, without a watchdog. */
 int ph_guard_connect(const char *directory, const char *program, uint64_t stop_ms,
     struct ph_guard **guard_out, struct ph_error *error);
+/* After GONE: connects again, starting another guard when there is none; that one knows the table of the
+ * one before. Page pointer and fd stay what they were, and other threads may go on using the guard
+ * (their requests fail with -ENOTCONN meanwhile). From one thread at a time. 0 or -errno. */
+int ph_guard_reconnect(struct ph_guard *guard, struct ph_error *error);
 void ph_guard_disconnect(struct ph_guard **guard); /* the guard lives on */
 
 struct ph_lease_page *ph_guard_page(struct ph_guard *guard);
@@ -40,12 +53,17 @@ int ph_guard_read(struct ph_guard *guard, struct ph_guard_report *report_out);
 
 /* Registers what belongs to a pool; must be acknowledged (0) before anything of it runs. cgroup: path
  * of its cgroup directory or "". marker: value of POOLHERD_MARK in its processes' environment, found
- * again in /proc when there is no cgroup. */
+ * again in /proc when there is no cgroup; the same after a restart of the agent, and no other agent's
+ * on this machine. Registering again adds to what is known. The add functions answer -ESTALE without a
+ * valid lease (nothing may run then), -EBUSY while the pool is being killed, -ESRCH for a process that
+ * is not there, -EINVAL, -ENOSPC, -ETIMEDOUT, -ENOTCONN; -ENOENT: add the pool first. */
 int ph_guard_add_pool(struct ph_guard *guard, const char *pool, const char *cgroup, const char *marker);
 int ph_guard_add_group(struct ph_guard *guard, const char *pool, pid_t group);
 int ph_guard_add_mount(struct ph_guard *guard, const char *pool, const char *path);
-int ph_guard_remove_pool(struct ph_guard *guard, const char *pool); /* nothing of it runs any more */
-/* Kills everything of one pool now and waits (at most timeout_ms) until nothing is left. -EBUSY. */
+/* Nothing of it runs any more; -EBUSY when something does: then it stays registered. */
+int ph_guard_remove_pool(struct ph_guard *guard, const char *pool);
+/* Kills everything of one pool now and waits (at most timeout_ms) until nothing is left: 0, -EBUSY.
+ * Mounts stay, and the pool stays registered. Does not hold up other threads' calls. */
 int ph_guard_kill_pool(struct ph_guard *guard, const char *pool, uint32_t timeout_ms);
 /* Ends the lease now (clean shut-down with --leave), and lets the guard exit once nothing is left. */
 int ph_guard_stop(struct ph_guard *guard);

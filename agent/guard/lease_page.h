@@ -1,6 +1,7 @@
 /*
- * The lease as the guard sees it: one page of shared memory (a file in DIR/run, on tmpfs when there
- * is one) with atomics, so that extending a lease costs a store and no message.
+ * The lease as the guard sees it: one page of shared memory (a file in DIR/run/state, which is on tmpfs
+ * when there is one, so that no stalled disk can delay it) with atomics, so that extending a lease costs
+ * a store and no message.
  *
  *     deadline_ms   CLOCK_BOOTTIME; 0 = ended (or never begun)
  *     generation    whose lease it is
@@ -31,8 +32,11 @@ struct ph_lease_page {
 /* Maps (and makes, 0600) the page. 0 or -errno. */
 int ph_lease_page_open(const char *path, struct ph_lease_page **page_out);
 void ph_lease_page_close(struct ph_lease_page **page);
+/* Maps the file over an open page at the same address: the pointers others hold stay good. */
+int ph_lease_page_replace(struct ph_lease_page *page, const char *path);
 
-/* Begins lease `generation` (> the page's, and the page clean): 0, -EBUSY when not clean, -EINVAL. */
+/* Begins lease `generation` (> the page's, and the page clean): 0, -EBUSY when not clean or a lease
+ * stands or a guard that started this instant ended it at once (the generation is then used up), -EINVAL. */
 int ph_lease_begin(struct ph_lease_page *page, int64_t generation, uint64_t deadline_ms);
 /* Extends; a deadline earlier than the present one changes nothing. 0, -ESTALE when it has ended,
  * is over at now_ms, or belongs to another generation. */
@@ -41,6 +45,7 @@ int ph_lease_extend(
 bool ph_lease_valid(const struct ph_lease_page *page, int64_t generation, uint64_t now_ms);
 /* Guard: if the deadline is not after now_ms, ends the lease. True when it ended now (or was ended). */
 bool ph_lease_end_if_over(struct ph_lease_page *page, uint64_t now_ms);
+void ph_lease_end(struct ph_lease_page *page); /* guard: at once, over or not */
 void ph_lease_mark_clean(struct ph_lease_page *page, int64_t generation);
 
 #endif

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "agent/guard/cgroup.h"
 #include "agent/guard/guard.h"
 #include "proto/catalogue.h"
 
@@ -52,11 +53,8 @@ struct ph_work_driver {
 const struct ph_work_driver *ph_work_driver_find(const char *name); /* NULL: none of that name */
 extern const struct ph_work_driver *const ph_work_drivers[]; /* NULL-terminated */
 
-/* cgroups (work/cgroup_linux.c; elsewhere: none). Makes DIR's parent group once, one child group per
- * pool; path_out "" when the machine does not allow it, with the reason in *why. */
-int ph_cgroup_parent(const char *directory, char *path_out, size_t size, struct ph_error *why);
-int ph_cgroup_make(const char *parent, const char *pool, char *path_out, size_t size);
-void ph_cgroup_remove(const char *path);
+/* The pool's cgroup: ph_cgroup_parent(), ph_cgroup_make(), ph_cgroup_remove(): agent/guard/cgroup.h,
+ * where the guard, which must not depend on this library, finds them too. */
 
 /* Waits for an ended child (ours) or tells that another's is gone; exit status or -1. */
 int ph_work_exit_status(const struct ph_work_process *process);
