@@ -60,12 +60,15 @@ struct ph_pool_driver {
      * which processes. Idempotent. `mounted_path` for the guard: see mount(). */
     int (*deactivate)(const struct ph_pool_context *context, struct ph_error *error);
     int (*drop)(const struct ph_pool_context *context, struct ph_error *error);
-    /* Owner: takes the next sequence (durably; for released data: its own) and fills *open, which is
-     * empty, for ph_stream_connect(). Refuses what must not be copied: an emptied or unmounted source. */
-    int (*open)(const struct ph_pool_context *context, struct ph_stream_open *open,
+    /* Owner: says what the next copy will be, for ph_stream_connect(): pool, driver, epoch, lineage
+     * and the next sequence, taken durably (of released data: the release's, so that all last copies
+     * are one point). *open_out is empty, and the caller's to free (ph_record_fini). Refuses what must
+     * not be copied: an emptied or unmounted source (-ENODATA). send() may still choose another parent
+     * when it sees what the receiver has. */
+    int (*open)(const struct ph_pool_context *context, struct ph_stream_open *open_out,
         struct ph_error *error);
-    /* Owner: makes one copy and sends it over a stream opened with the newest open(). `last`: nothing runs, so the copy is exact, and its hash is
-     * compared with the receiver's. */
+    /* Owner: makes one copy and sends it over a stream connected with what open() said. `last`: nothing
+     * runs, so the copy is exact, and its hash is compared with the receiver's. */
     int (*send)(const struct ph_pool_context *context, struct ph_stream *stream, bool last,
         struct ph_pool_copy *copy_out, struct ph_error *error);
     /* Holder: receives into staging; complete and durable before it returns 0. */

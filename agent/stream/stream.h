@@ -31,6 +31,8 @@ struct ph_pool_driver;
  * the peer, bytes from the peer are read from it; end of file both ways works: shutdown(fd, SHUT_WR)
  * when the last byte is written (closing copies of it in children does not do it). Borrowed. */
 int ph_stream_fd(struct ph_stream *stream);
+/* As it was opened with: pool, epoch, sequence, ... */
+const struct ph_stream_open *ph_stream_opening(const struct ph_stream *stream);
 /* What the other side said when it opened (sender: what the receiver has, for differences). */
 const struct ph_stream_opened *ph_stream_opened(const struct ph_stream *stream);
 /* Sender: the node it goes to. Receiver: "". */
