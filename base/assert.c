@@ -5,8 +5,9 @@
 
 _Noreturn void ph_assert_failed(const char *what, const char *file, int line)
 {
-    fprintf(stderr, "assertion failed: %s (%s:%d); this is a defect of Poolherd, please report it\n",
-        what, file, line);
+    fprintf(stderr,
+        "assertion failed: %s (%s:%d); this is a defect of Poolherd, please report it\n", what,
+        file, line);
     fflush(stderr);
     abort();
 }

@@ -138,9 +138,11 @@ int ph_child_start(const char *const *argv, const char *const *environment, int 
     rv = pipe_close_on_exec(report);
     if (rv != 0)
         return rv;
-    struct start start = {.path = path, .argv = as_vector(argv),
+    struct start start = {.path = path,
+        .argv = as_vector(argv),
         .environment = environment != NULL ? as_vector(environment) : environ,
-        .fds = {in_fd, out_fd, error_fd}, .report_fd = report[1]};
+        .fds = {in_fd, out_fd, error_fd},
+        .report_fd = report[1]};
 
     /* No handler of the parent may run in the child before its dispositions are reset. */
     sigfillset(&all);

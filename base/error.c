@@ -34,8 +34,8 @@ enum ph_code ph_code_from_name(const char *name)
     return PH_FAILED;
 }
 
-int ph_error_set(struct ph_error *error, enum ph_code code, const char *field, const char *format,
-    ...)
+int ph_error_set(
+    struct ph_error *error, enum ph_code code, const char *field, const char *format, ...)
 {
     if (error != NULL) {
         va_list arguments;

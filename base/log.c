@@ -123,7 +123,8 @@ static const char *take_specification(
     specification[used++] = *at++;
     for (; *at != '\0' && used + 12 < size; at++) {
         if (*at == '*') {
-            used += ph_text_format(specification + used, size - used, "%d", va_arg(*arguments, int));
+            used +=
+                ph_text_format(specification + used, size - used, "%d", va_arg(*arguments, int));
             continue;
         }
         specification[used++] = *at;
@@ -197,8 +198,8 @@ void ph_log(enum ph_log_level level, const char *what, const char *format, ...)
     if ((int)level > atomic_load(&level_limit) || (int)level < 0)
         return;
     ph_clock_format_wall(ph_clock_wall_ms(), now, sizeof now);
-    size_t bytes = ph_text_format(
-        head, sizeof head, "%s %s %s[%ld] %s", now, words[level], program_name, (long)getpid(), what);
+    size_t bytes = ph_text_format(head, sizeof head, "%s %s %s[%ld] %s", now, words[level],
+        program_name, (long)getpid(), what);
     line_add(&line, head, bytes);
     if (format != NULL && format[0] != '\0') {
         line_add(&line, " ", 1);

@@ -16,7 +16,8 @@
  * without the terminator. */
 size_t ph_text_format(char *out, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-size_t ph_text_vformat(char *out, size_t size, const char *format, va_list arguments);
+size_t ph_text_vformat(char *out, size_t size, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0)));
 
 /* A formatted heap string, or NULL when memory is out. The caller frees it. */
 char *ph_text_new(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -13,8 +13,8 @@ int ph_check_name(const struct ph_field *field, const char *name, struct ph_erro
     if (name[0] == '\0') {
         if ((field->flags & PH_REQ) == 0)
             return 0;
-        return ph_error_set(error, PH_BAD_INPUT, field->name, "%s is empty; it needs a name",
-            field->name);
+        return ph_error_set(
+            error, PH_BAD_INPUT, field->name, "%s is empty; it needs a name", field->name);
     }
     if (ph_name_valid(name))
         return 0;
@@ -32,8 +32,10 @@ int ph_check_text(
     if (bytes == 0 && ((field->flags & PH_REQ) == 0 || field->min == 0))
         return 0;
     if (bytes == 0)
-        return ph_error_set(error, PH_BAD_INPUT, field->name, "%s is empty; it must have %lld to "
-            "%lld bytes", field->name, (long long)field->min, (long long)field->max);
+        return ph_error_set(error, PH_BAD_INPUT, field->name,
+            "%s is empty; it must have %lld to "
+            "%lld bytes",
+            field->name, (long long)field->min, (long long)field->max);
     if ((int64_t)bytes < field->min || (int64_t)bytes > field->max) {
         /* A secret is never shown, not even a wrong one. */
         if (field->flags & PH_SECRET)
@@ -42,12 +44,12 @@ int ph_check_text(
                 (long long)field->min, (long long)field->max);
         return ph_error_set(error, PH_BAD_INPUT, field->name,
             "\"%s\" has %zu bytes; %s must have %lld to %lld",
-            ph_text_printable(shown, sizeof shown, text), bytes, field->name,
-            (long long)field->min, (long long)field->max);
+            ph_text_printable(shown, sizeof shown, text), bytes, field->name, (long long)field->min,
+            (long long)field->max);
     }
     if (!ph_utf8_valid(text, bytes))
-        return ph_error_set(error, PH_BAD_INPUT, field->name, "%s is not text in UTF-8",
-            field->name);
+        return ph_error_set(
+            error, PH_BAD_INPUT, field->name, "%s is not text in UTF-8", field->name);
     return 0;
 }
 
@@ -56,10 +58,14 @@ int ph_check_int(const struct ph_field *field, int64_t value, struct ph_error *e
     if (value >= field->min && value <= field->max)
         return 0;
     if (field->max == INT64_MAX)
-        return ph_error_set(error, PH_BAD_INPUT, field->name, "%lld is too small; %s must be %lld "
-            "or more", (long long)value, field->name, (long long)field->min);
-    return ph_error_set(error, PH_BAD_INPUT, field->name, "%lld is out of range; %s must be %lld "
-        "to %lld", (long long)value, field->name, (long long)field->min, (long long)field->max);
+        return ph_error_set(error, PH_BAD_INPUT, field->name,
+            "%lld is too small; %s must be %lld "
+            "or more",
+            (long long)value, field->name, (long long)field->min);
+    return ph_error_set(error, PH_BAD_INPUT, field->name,
+        "%lld is out of range; %s must be %lld "
+        "to %lld",
+        (long long)value, field->name, (long long)field->min, (long long)field->max);
 }
 
 const char *ph_enum_list(const struct ph_enum *enumeration, char *out, size_t size)
@@ -102,11 +108,12 @@ int ph_check_item(
     const struct ph_field *field, const char *text, size_t bytes, struct ph_error *error)
 {
     if (bytes > PH_ARGUMENT_BYTES_MAX)
-        return ph_error_set(error, PH_BAD_INPUT, NULL, "an item of %s has %zu bytes; it may have %d",
-            field->name, bytes, PH_ARGUMENT_BYTES_MAX);
+        return ph_error_set(error, PH_BAD_INPUT, NULL,
+            "an item of %s has %zu bytes; it may have %d", field->name, bytes,
+            PH_ARGUMENT_BYTES_MAX);
     if (!ph_utf8_valid(text, bytes))
-        return ph_error_set(error, PH_BAD_INPUT, NULL, "an item of %s is not text in UTF-8",
-            field->name);
+        return ph_error_set(
+            error, PH_BAD_INPUT, NULL, "an item of %s is not text in UTF-8", field->name);
     return 0;
 }
 

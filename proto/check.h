@@ -15,8 +15,8 @@ int ph_check_text(
     const struct ph_field *field, const char *text, size_t bytes, struct ph_error *error);
 int ph_check_int(const struct ph_field *field, int64_t value, struct ph_error *error);
 /* The value of an enum's word into *value_out, or an error that lists the words. */
-int ph_check_word(const struct ph_field *field, const char *word, int *value_out,
-    struct ph_error *error);
+int ph_check_word(
+    const struct ph_field *field, const char *word, int *value_out, struct ph_error *error);
 /* The number of items of TEXTS and MANY. */
 int ph_check_count(const struct ph_field *field, size_t count, struct ph_error *error);
 /* One item of TEXTS. */

@@ -43,8 +43,8 @@ static int check_shape(const char *text, size_t bytes, struct ph_error *error)
     return 0;
 }
 
-static int load(const char *text, size_t bytes, size_t flags, json_t **root_out,
-    struct ph_error *error)
+static int load(
+    const char *text, size_t bytes, size_t flags, json_t **root_out, struct ph_error *error)
 {
     json_error_t problem;
     char shown[192];
@@ -54,7 +54,8 @@ static int load(const char *text, size_t bytes, size_t flags, json_t **root_out,
     *root_out = json_loadb(text, bytes, JSON_REJECT_DUPLICATES | flags, &problem);
     if (*root_out != NULL)
         return 0;
-    if (json_error_code(&problem) == json_error_out_of_memory)
+    /* Most of jansson's failed allocations leave no message at all. */
+    if (problem.text[0] == '\0' || json_error_code(&problem) == json_error_out_of_memory)
         return -ENOMEM;
     return ph_error_set(error, PH_BAD_INPUT, NULL, "not JSON: %s (line %d, column %d)",
         ph_text_printable(shown, sizeof shown, problem.text), problem.line, problem.column);
@@ -84,9 +85,13 @@ int ph_check_json(const struct ph_field *field, const char *text, struct ph_erro
 static int wrong_kind(
     const struct ph_field *field, json_t *found, const char *wanted, struct ph_error *error)
 {
-    static const char *const kinds[] = {[JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array",
-        [JSON_STRING] = "a string", [JSON_INTEGER] = "an integer",
-        [JSON_REAL] = "a number with a fraction", [JSON_TRUE] = "true", [JSON_FALSE] = "false",
+    static const char *const kinds[] = {[JSON_OBJECT] = "an object",
+        [JSON_ARRAY] = "an array",
+        [JSON_STRING] = "a string",
+        [JSON_INTEGER] = "an integer",
+        [JSON_REAL] = "a number with a fraction",
+        [JSON_TRUE] = "true",
+        [JSON_FALSE] = "false",
         [JSON_NULL] = "null"};
 
     return ph_error_set(error, PH_BAD_INPUT, field->name, "%s is %s; it must be %s", field->name,
@@ -119,11 +124,10 @@ static int decode_texts(
     for (size_t i = 0; i < count && rv == 0; i++) {
         json_t *entry = json_array_get(json, i);
         if (!json_is_string(entry))
-            rv = ph_error_set(error, PH_BAD_INPUT, NULL, "an item of %s is not a string",
-                field->name);
+            rv = ph_error_set(
+                error, PH_BAD_INPUT, NULL, "an item of %s is not a string", field->name);
         else
-            rv = ph_check_item(
-                field, json_string_value(entry), json_string_length(entry), error);
+            rv = ph_check_item(field, json_string_value(entry), json_string_length(entry), error);
         if (rv != 0)
             ph_error_within(error, field->name, (long)i);
         else
@@ -148,11 +152,11 @@ static int decode_many(
         json_t *entry = json_array_get(json, i);
         many->count = i + 1; /* so that a failure frees what was begun */
         if (!json_is_object(entry))
-            rv = ph_error_set(error, PH_BAD_INPUT, NULL, "an item of %s is not an object",
-                field->name);
+            rv = ph_error_set(
+                error, PH_BAD_INPUT, NULL, "an item of %s is not an object", field->name);
         else
-            rv = decode_record(field->record, entry,
-                (char *)many->items + i * field->record->size, error);
+            rv = decode_record(
+                field->record, entry, (char *)many->items + i * field->record->size, error);
         if (rv == -EINVAL)
             ph_error_within(error, field->name, (long)i);
     }
@@ -251,8 +255,7 @@ int ph_json_decode(
 {
     ph_record_fini(record, value);
     if (!json_is_object(object))
-        return ph_error_set(
-            error, PH_BAD_INPUT, NULL, "a %s must be a JSON object", record->name);
+        return ph_error_set(error, PH_BAD_INPUT, NULL, "a %s must be a JSON object", record->name);
     int rv = decode_record(record, object, value, error);
     if (rv == -ENOMEM)
         ph_error_set(error, PH_FAILED, NULL, "out of memory");

@@ -17,35 +17,49 @@ static const struct ph_record *const configured[] = {PH_CONFIG_RECORDS(LIST_RECO
 #define LIST_ENUM(name) &ph_enum_##name,
 static const struct ph_enum *const enums[] = {PH_ENUMS(LIST_ENUM)};
 
-enum { AGENT_MESSAGES = 0 PH_AGENT_MESSAGES(COUNT_MESSAGE),
-    OPERATOR_MESSAGES = 0 PH_OPERATOR_MESSAGES(COUNT_MESSAGE) };
+enum {
+    AGENT_MESSAGES = 0 PH_AGENT_MESSAGES(COUNT_MESSAGE),
+    OPERATOR_MESSAGES = 0 PH_OPERATOR_MESSAGES(COUNT_MESSAGE)
+};
 
+/* clang-format off: the lines are the page's */
 static const char *const introduction =
     "# Protocol\n\n"
-    "<!-- Printed by poolherd-describe from proto/catalogue/; do not edit. To bring it up to date:\n"
+    "<!-- Printed by poolherd-describe from proto/catalogue/; do not edit. To bring it up to "
+    "date:\n"
     "     BUILD/poolherd-describe > docs/protocol.md -->\n\n"
     "What manager, agents and operators say to each other. What each side does with it is in\n"
     "[conversation.md](conversation.md).\n\n"
     "## Transport\n\n"
-    "ZeroMQ with CURVE (RFC 26/ZMTP-CURVE), always: nothing is accepted in clear. The manager binds a\n"
-    "ROUTER, agents and operators connect DEALERs; between agents the receiver of copies binds. The\n"
-    "CURVE key is the identity: a key the inventory does not know may send `join` and nothing else,\n"
+    "ZeroMQ with CURVE (RFC 26/ZMTP-CURVE), always: nothing is accepted in clear. The manager "
+    "binds a\n"
+    "ROUTER, agents and operators connect DEALERs; between agents the receiver of copies binds. "
+    "The\n"
+    "CURVE key is the identity: a key the inventory does not know may send `join` and nothing "
+    "else,\n"
     "and key, revocation and role are checked at every message.\n\n"
     "## Envelope\n\n"
-    "One frame of JSON in UTF-8, sometimes followed by one frame of raw bytes (`rows`, `stream.data`):\n\n"
+    "One frame of JSON in UTF-8, sometimes followed by one frame of raw bytes (`rows`, "
+    "`stream.data`):\n\n"
     "    {\"type\":\"beat\",\"id\":7,\"body\":{...}}\n\n"
-    "- `id` is the asker's number (0 or more) and is echoed by the answer. 0 or absent: none awaited.\n"
-    "- An unknown type, a wrong body or a message over its type's size is answered with `problem`,\n"
+    "- `id` is the asker's number (0 or more) and is echoed by the answer. 0 or absent: none "
+    "awaited.\n"
+    "- An unknown type, a wrong body or a message over its type's size is answered with "
+    "`problem`,\n"
     "  which names the field and what would be right.\n"
-    "- Keys that are not known are ignored, so that versions can be mixed. Keys given twice are refused.\n"
-    "- A field that may be absent may be left out when it is zero, false, empty or the enum's first word.\n"
+    "- Keys that are not known are ignored, so that versions can be mixed. Keys given twice are "
+    "refused.\n"
+    "- A field that may be absent may be left out when it is zero, false, empty or the enum's "
+    "first word.\n"
     "- Integers are whole numbers without fraction or exponent, of 64 bits.\n";
+/* clang-format on */
 
 static void print_limits(void)
 {
     printf("- At most %d bytes in a frame, %d levels of nesting, %d values in one JSON text.\n",
         PH_MESSAGE_BYTES_MAX, PH_JSON_DEPTH_MAX, PH_JSON_VALUES_MAX);
-    printf("- A frame of more than %d bytes must begin with `{\"type\":\"TYPE\"`, so that the size its\n"
+    printf("- A frame of more than %d bytes must begin with `{\"type\":\"TYPE\"`, so that the size "
+           "its\n"
            "  type allows is known before it is parsed.\n",
         PH_MESSAGE_BYTES_USUAL);
 }
@@ -131,8 +145,8 @@ static const char *presence(const struct ph_field *field)
     return (field->flags & PH_REQ) != 0 ? "required" : "";
 }
 
-static void print_records(const char *title, const char *about,
-    const struct ph_record *const *records, size_t count)
+static void print_records(
+    const char *title, const char *about, const struct ph_record *const *records, size_t count)
 {
     printf("\n## %s\n\n%s\n", title, about);
     for (size_t i = 0; i < count; i++) {
@@ -151,8 +165,9 @@ static void print_records(const char *title, const char *about,
 
 static void print_enums(void)
 {
-    printf("\n## Words\n\nEvery enum on the wire, in the inventory and in `--json`. The first word is "
-           "what an absent field means.\n");
+    printf(
+        "\n## Words\n\nEvery enum on the wire, in the inventory and in `--json`. The first word is "
+        "what an absent field means.\n");
     for (size_t i = 0; i < sizeof enums / sizeof enums[0]; i++) {
         printf("\n<a id=\"words-%s\"></a>\n### %s\n\n| word | |\n| --- | --- |\n", enums[i]->name,
             enums[i]->name);
@@ -168,30 +183,33 @@ int main(void)
     fputs(introduction, stdout);
     print_limits();
     print_roles();
-    printf("\n## Messages\n\nThe least sender is the least role the sender's key must have; `manager`: "
+    printf("\n## Messages\n\nThe least sender is the least role the sender's key must have; "
+           "`manager`: "
            "accepted by an agent or\nan operator from its manager's key alone.\n");
     print_messages("Manager and agents", 0, AGENT_MESSAGES);
     print_messages("Operators and manager", AGENT_MESSAGES, OPERATOR_MESSAGES);
     print_messages("Between agents: the data channel", AGENT_MESSAGES + OPERATOR_MESSAGES,
         PH_MESSAGE_TYPES - AGENT_MESSAGES - OPERATOR_MESSAGES);
-    printf("\nA name has 1 to %d of a-z, 0-9, '.', '_', '-' and begins with a letter or digit; where it "
+    printf("\nA name has 1 to %d of a-z, 0-9, '.', '_', '-' and begins with a letter or digit; "
+           "where it "
            "is not\nrequired it may be empty. Items of arrays of texts have at most %d bytes.\n",
         PH_NAME_BYTES_MAX, PH_ARGUMENT_BYTES_MAX);
     print_records("Bodies: manager and agents",
-        "Durations end in `_ms`. `boot_ms` is CLOCK_BOOTTIME of the machine that wrote it and means "
+        "Durations end in `_ms`. `boot_ms` is CLOCK_BOOTTIME of the machine that wrote it and "
+        "means "
         "nothing elsewhere.",
         said_by_agents, COUNT(said_by_agents));
-    print_records("Bodies: operators and manager",
-        "The answers' records are what `--json` prints.", said_by_operators,
-        COUNT(said_by_operators));
-    print_records("Bodies: the data channel", "The bytes travel in a second frame.", said_in_streams,
-        COUNT(said_in_streams));
+    print_records("Bodies: operators and manager", "The answers' records are what `--json` prints.",
+        said_by_operators, COUNT(said_by_operators));
+    print_records("Bodies: the data channel", "The bytes travel in a second frame.",
+        said_in_streams, COUNT(said_in_streams));
     print_records("Records of the inventory",
-        "Tables have these names with an s. Times are wall clock milliseconds since 1970, for people.",
+        "Tables have these names with an s. Times are wall clock milliseconds since 1970, for "
+        "people.",
         stored, COUNT(stored));
     print_records("Configuration files",
-        "YAML; what a file does not name keeps its default, an unknown key is an error.", configured,
-        COUNT(configured));
+        "YAML; what a file does not name keeps its default, an unknown key is an error.",
+        configured, COUNT(configured));
     print_enums();
     return ferror(stdout) != 0 || fflush(stdout) != 0;
 }

@@ -101,8 +101,8 @@ static int identity_from_file(
     if (zmq_curve_public(derived, file->secret_key) != 0)
         return ph_error_set(error, PH_FAILED, NULL, "this build of ZeroMQ has no CURVE");
     if (strcmp(derived, file->public_key) != 0)
-        return ph_error_set(error, PH_BAD_INPUT, "public_key",
-            "public_key and secret_key do not belong together");
+        return ph_error_set(
+            error, PH_BAD_INPUT, "public_key", "public_key and secret_key do not belong together");
     put(identity->name, sizeof identity->name, file->name);
     put(identity->public_key, sizeof identity->public_key, file->public_key);
     put(identity->secret_key, sizeof identity->secret_key, file->secret_key);
@@ -124,8 +124,10 @@ int ph_identity_load(const char *path, struct ph_identity_file *identity, struct
     if (rv == -ENOENT)
         return ph_error_set(error, PH_NOT_FOUND, NULL, "there is no identity file %s", path);
     if (rv == -EACCES)
-        return ph_error_set(error, PH_NOT_ALLOWED, NULL, "the identity file %s may not be read by "
-            "this user", path);
+        return ph_error_set(error, PH_NOT_ALLOWED, NULL,
+            "the identity file %s may not be read by "
+            "this user",
+            path);
     if (rv != 0)
         return ph_error_set(error, PH_BAD_INPUT, NULL, "the identity file %s cannot be read: %s",
             path, strerror(-rv));
@@ -229,14 +231,19 @@ int ph_invitation_read(const char *token, struct ph_invitation *out, struct ph_e
 
     sodium_ready();
     if (strncmp(token, TOKEN_PREFIX, prefix) != 0)
-        return ph_error_set(error, PH_BAD_INPUT, "token", "an invitation begins with \"%s\"; copy "
-            "the whole word that `node invite` printed", TOKEN_PREFIX);
+        return ph_error_set(error, PH_BAD_INPUT, "token",
+            "an invitation begins with \"%s\"; copy "
+            "the whole word that `node invite` printed",
+            TOKEN_PREFIX);
     if (length > PH_TOKEN_BYTES_MAX)
-        return ph_error_set(error, PH_BAD_INPUT, "token", "the invitation has %zu characters; it "
-            "has %d at most", length, PH_TOKEN_BYTES_MAX);
+        return ph_error_set(error, PH_BAD_INPUT, "token",
+            "the invitation has %zu characters; it "
+            "has %d at most",
+            length, PH_TOKEN_BYTES_MAX);
     if (sodium_base642bin(text, sizeof text, token + prefix, length - prefix, NULL, &bytes, NULL,
             sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
-        return ph_error_set(error, PH_BAD_INPUT, "token", "the invitation is damaged: copy the "
+        return ph_error_set(error, PH_BAD_INPUT, "token",
+            "the invitation is damaged: copy the "
             "whole word that `node invite` printed");
     int rv = ph_decode(&ph_record_key_invitation, (const char *)text, bytes, &form, &inner);
     if (rv == 0 && !key_valid(form.public_key))

@@ -9,8 +9,8 @@
 
 #define LITERAL(buffer, text) ph_buffer_add(buffer, text, sizeof(text) - 1)
 
-int ph_message_encode(enum ph_message_type type, int64_t id, const void *body, char **text_out,
-    size_t *bytes_out)
+int ph_message_encode(
+    enum ph_message_type type, int64_t id, const void *body, char **text_out, size_t *bytes_out)
 {
     const struct ph_message_description *description = &ph_messages[type];
     struct ph_buffer buffer = {0};
@@ -78,8 +78,8 @@ static int sniff_type(const char *text, size_t bytes, struct ph_error *error)
     return 0;
 }
 
-static int decode_envelope(json_t *root, size_t bytes, struct ph_message *message,
-    struct ph_error *error)
+static int decode_envelope(
+    json_t *root, size_t bytes, struct ph_message *message, struct ph_error *error)
 {
     json_t *id = json_object_get(root, "id");
     json_t *type = json_object_get(root, "type");
@@ -113,8 +113,8 @@ static int decode_envelope(json_t *root, size_t bytes, struct ph_message *messag
     return 0;
 }
 
-int ph_message_decode(const char *text, size_t bytes, struct ph_message *message,
-    struct ph_error *error)
+int ph_message_decode(
+    const char *text, size_t bytes, struct ph_message *message, struct ph_error *error)
 {
     json_t *root = NULL;
     int rv = 0;

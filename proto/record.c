@@ -306,7 +306,8 @@ static int field_check(const struct ph_field *field, const void *at, struct ph_e
         return ph_check_name(field, at, error);
     case PH_FIELD_TEXT:
         text = *(char *const *)at;
-        return ph_check_text(field, text != NULL ? text : "", text != NULL ? strlen(text) : 0, error);
+        return ph_check_text(
+            field, text != NULL ? text : "", text != NULL ? strlen(text) : 0, error);
     case PH_FIELD_JSON:
         text = *(char *const *)at;
         return text != NULL && text[0] != '\0' ? ph_check_json(field, text, error) : 0;
@@ -321,8 +322,8 @@ static int field_check(const struct ph_field *field, const void *at, struct ph_e
         memcpy(&word, at, sizeof word);
         if (word >= 0 && (size_t)word < field->enumeration->count)
             return 0;
-        return ph_error_set(error, PH_BAD_INPUT, field->name, "%s has no word for %d", field->name,
-            word);
+        return ph_error_set(
+            error, PH_BAD_INPUT, field->name, "%s has no word for %d", field->name, word);
     case PH_FIELD_TEXTS: {
         const struct ph_texts *texts = at;
         if (ph_check_count(field, texts->count, error) != 0)

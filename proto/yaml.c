@@ -13,8 +13,8 @@
 #define KEYS_MAX 1024 /* of one mapping: duplicates are looked for one by one */
 
 /* "FILE:LINE" or "FILE:LINE: path" */
-static int complain(const char *file, int line, const char *path, struct ph_error *error,
-    const char *format, va_list arguments)
+__attribute__((format(printf, 5, 0))) static int complain(const char *file, int line,
+    const char *path, struct ph_error *error, const char *format, va_list arguments)
 {
     char field[sizeof error->field], message[sizeof error->message];
     size_t bytes = strlen(file);
@@ -111,7 +111,8 @@ static int make_room(struct ph_yaml ***children, size_t count)
     return 0;
 }
 
-static int check_key(struct reading *reading, const struct ph_yaml *parent, const struct ph_yaml *key)
+static int check_key(
+    struct reading *reading, const struct ph_yaml *parent, const struct ph_yaml *key)
 {
     char shown[96];
 
@@ -190,8 +191,8 @@ static int begin_collection(
     int line = (int)event->start_mark.line + 1;
 
     if (reading->depth == PH_JSON_DEPTH_MAX)
-        return fail_at(reading->file, line, reading->error, "nested more than %d deep",
-            PH_JSON_DEPTH_MAX);
+        return fail_at(
+            reading->file, line, reading->error, "nested more than %d deep", PH_JSON_DEPTH_MAX);
     if (kind == PH_YAML_SEQUENCE || kind == PH_YAML_MAPPING) {
         struct ph_yaml *node = node_new(kind, &event->start_mark);
         if (node == NULL)
@@ -388,8 +389,8 @@ int ph_yaml_read(const char *path, struct ph_yaml **root_out, struct ph_error *e
     int rv = is_stdin ? read_stdin(&text, &bytes)
                       : ph_file_read(path, PH_MESSAGE_BYTES_MAX, &text, &bytes);
     if (rv == -EFBIG)
-        return ph_error_set(error, PH_BAD_INPUT, NULL, "%s is larger than %d bytes", path,
-            PH_MESSAGE_BYTES_MAX);
+        return ph_error_set(
+            error, PH_BAD_INPUT, NULL, "%s is larger than %d bytes", path, PH_MESSAGE_BYTES_MAX);
     if (rv != 0) {
         ph_error_set(error, rv == -ENOENT ? PH_NOT_FOUND : PH_BAD_INPUT, NULL,
             "%s cannot be read: %s", path, strerror(-rv));

@@ -64,13 +64,14 @@ static int refuse_key(const struct ph_yaml *key, const struct names *names, cons
     }
     ph_text_printable(shown, sizeof shown, key->text);
     if (nearest != NULL)
-        return ph_yaml_fail(key, file, path, error, "\"%s\" is not known here; did you mean \"%s\"?",
-            shown, nearest);
+        return ph_yaml_fail(key, file, path, error,
+            "\"%s\" is not known here; did you mean \"%s\"?", shown, nearest);
     list[0] = '\0';
     for (size_t i = 0; i < names->count; i++)
-        used += ph_text_format(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "",
-            names->at(names->from, i));
-    return ph_yaml_fail(key, file, path, error, "\"%s\" is not known here; known are %s", shown, list);
+        used += ph_text_format(
+            list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", names->at(names->from, i));
+    return ph_yaml_fail(
+        key, file, path, error, "\"%s\" is not known here; known are %s", shown, list);
 }
 
 static const char *name_of_list(const void *from, size_t index)
@@ -146,8 +147,8 @@ static int decode_int(const struct place *place, const struct ph_field *field,
     char *end;
 
     if (field->max == INT64_MAX)
-        ph_text_format(wanted, sizeof wanted, "a whole number of %lld or more",
-            (long long)field->min);
+        ph_text_format(
+            wanted, sizeof wanted, "a whole number of %lld or more", (long long)field->min);
     else
         ph_text_format(wanted, sizeof wanted, "a whole number from %lld to %lld",
             (long long)field->min, (long long)field->max);
@@ -221,14 +222,14 @@ static int decode_many(const struct place *place, const struct ph_field *field,
         struct place inner = *place;
         ph_text_format(inner.path, sizeof inner.path, "%s[%zu]", place->path, i);
         many->count = i + 1;
-        rv = decode_mapping(&inner, field->record, node->items[i],
-            (char *)many->items + i * field->record->size);
+        rv = decode_mapping(
+            &inner, field->record, node->items[i], (char *)many->items + i * field->record->size);
     }
     return rv;
 }
 
-static int decode_field(const struct place *place, const struct ph_field *field,
-    const struct ph_yaml *node, void *at)
+static int decode_field(
+    const struct place *place, const struct ph_field *field, const struct ph_yaml *node, void *at)
 {
     struct ph_error problem;
     char words[256], wanted[280];

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const int64_t now_ms = 1769860800123;

@@ -21,6 +21,7 @@ static void read_token(const char *token)
     }
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const int variant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;

@@ -5,6 +5,7 @@
 #include "proto/codec.h"
 #include "proto/message.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ph_error error = {.code = PH_OK};

@@ -25,6 +25,7 @@ static void there_and_back(const struct ph_record *record, const void *value)
     ph_record_destroy(record, &copy);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ph_error error = {.code = PH_OK};

@@ -28,6 +28,7 @@ static void read_as(const struct ph_record *record, const struct ph_yaml *root)
     ph_record_destroy(record, &back);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ph_error error = {.code = PH_OK};

@@ -114,7 +114,8 @@ static void nothing_is_inherited(void **state)
     assert_int_equal(atoi(result.output), 4); /* 0, 1, 2 and that of ls itself */
     for (size_t i = 0; i < 20; i++)
         close(fds[i]);
-    assert_int_equal(ph_child_run((const char *const[]){"env", NULL}, environment, NULL, 10000, &result), 0);
+    assert_int_equal(
+        ph_child_run((const char *const[]){"env", NULL}, environment, NULL, 10000, &result), 0);
     assert_string_equal(result.output, "ONLY=this\n");
     /* Blocked and ignored signals of ours work in the child. */
     sigemptyset(&blocked);
@@ -138,7 +139,8 @@ static void started_with_given_files(void **state)
     (void)state;
     assert_int_equal(pipe(pipes), 0);
     assert_int_equal(
-        ph_child_start((const char *const[]){"echo", "hello", NULL}, NULL, -1, pipes[1], -1, &pid), 0);
+        ph_child_start((const char *const[]){"echo", "hello", NULL}, NULL, -1, pipes[1], -1, &pid),
+        0);
     close(pipes[1]);
     ssize_t got = read(pipes[0], text, sizeof text);
     assert_int_equal(got, 6);
@@ -157,9 +159,13 @@ static void started_with_given_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ends), cmocka_unit_test(cannot_start), cmocka_unit_test(input_reaches_it),
-        cmocka_unit_test(output_is_bounded_to_its_end), cmocka_unit_test(time_limit_ends_the_group),
-        cmocka_unit_test(a_daemon_left_behind_does_not_hold_us), cmocka_unit_test(nothing_is_inherited),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(cannot_start),
+        cmocka_unit_test(input_reaches_it),
+        cmocka_unit_test(output_is_bounded_to_its_end),
+        cmocka_unit_test(time_limit_ends_the_group),
+        cmocka_unit_test(a_daemon_left_behind_does_not_hold_us),
+        cmocka_unit_test(nothing_is_inherited),
         cmocka_unit_test(started_with_given_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

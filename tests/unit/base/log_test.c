@@ -51,22 +51,25 @@ static int teardown(void **state)
 static void lines(void **state)
 {
     (void)state;
-    assert_string_equal(LINE(PH_LOG_NOTICE, "what", "pool=%s epoch=%lld", "web", 5LL),
-        "what pool=web epoch=5");
+    assert_string_equal(
+        LINE(PH_LOG_NOTICE, "what", "pool=%s epoch=%lld", "web", 5LL), "what pool=web epoch=5");
     assert_string_equal(LINE(PH_LOG_ERROR, "what", "reason=%s x=%d", "no space left", -1),
         "what reason=\"no space left\" x=-1");
     assert_string_equal(LINE(PH_LOG_ERROR, "what", "a=%s b=%s", "", "say \"hi\""),
         "what a=\"\" b=\"say \\\"hi\\\"\"");
     assert_string_equal(LINE(PH_LOG_ERROR, "what", "a=%s", "x\nfake error line=1"),
         "what a=\"x\\x0afake error line=1\"");
-    assert_string_equal(LINE(PH_LOG_ERROR, "what", "a=%s b=1", "\xff\x1b[0m"), "what a=\"\\xff\\x1b[0m\" b=1");
+    assert_string_equal(
+        LINE(PH_LOG_ERROR, "what", "a=%s b=1", "\xff\x1b[0m"), "what a=\"\\xff\\x1b[0m\" b=1");
     assert_string_equal(LINE(PH_LOG_ERROR, "what", "at=%s:%d z=%zu p=%5.1f%% c=%c", "host", 80,
                             (size_t)7, 1.25, 'q'),
         "what at=host:80 z=7 p=\"  1.2%\" c=q");
     assert_string_equal(LINE(PH_LOG_ERROR, "what", "cut=%.*s u=%u x=%08lx", 2, "abcdef", 3u, 255ul),
         "what cut=ab u=3 x=000000ff");
-    assert_string_equal(LINE(PH_LOG_ERROR, "what", "plain words %s end", "here"), "what plain words here end");
-    assert_string_equal(LINE(PH_LOG_ERROR, "what", "q=\"%s\" r=%s", "in quotes", "s"), "what q=\"in quotes\" r=s");
+    assert_string_equal(
+        LINE(PH_LOG_ERROR, "what", "plain words %s end", "here"), "what plain words here end");
+    assert_string_equal(
+        LINE(PH_LOG_ERROR, "what", "q=\"%s\" r=%s", "in quotes", "s"), "what q=\"in quotes\" r=s");
 }
 
 static void levels_and_length(void **state)

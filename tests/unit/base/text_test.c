@@ -18,9 +18,15 @@ static void format_cuts_at_a_character(void **state)
         size_t size;
         const char *kept;
     } cases[] = {
-        {"abc", 4, "abc"}, {"abc", 3, "ab"}, {"abc", 1, ""}, {"a\xc3\xa4", 4, "a\xc3\xa4"},
-        {"a\xc3\xa4z", 3, "a"}, {"a\xc3\xa4z", 4, "a\xc3\xa4"}, {"\xe2\x82\xac\xe2\x82\xac", 6, "\xe2\x82\xac"},
-        {"\xf0\x9f\x98\x80", 4, ""}, {"\xf0\x9f\x98\x80x", 5, "\xf0\x9f\x98\x80"},
+        {"abc", 4, "abc"},
+        {"abc", 3, "ab"},
+        {"abc", 1, ""},
+        {"a\xc3\xa4", 4, "a\xc3\xa4"},
+        {"a\xc3\xa4z", 3, "a"},
+        {"a\xc3\xa4z", 4, "a\xc3\xa4"},
+        {"\xe2\x82\xac\xe2\x82\xac", 6, "\xe2\x82\xac"},
+        {"\xf0\x9f\x98\x80", 4, ""},
+        {"\xf0\x9f\x98\x80x", 5, "\xf0\x9f\x98\x80"},
     };
     char out[16];
 
@@ -38,9 +44,23 @@ static void names(void **state)
         const char *name;
         bool valid;
     } cases[] = {
-        {"a", true}, {"0", true}, {"web-1.db_x", true}, {"9lives", true}, {"", false}, {".", false},
-        {"..", false}, {".a", false}, {"-a", false}, {"_a", false}, {"A", false}, {"a b", false},
-        {"a/b", false}, {"a\n", false}, {"\xc3\xa4", false}, {"a\x7f", false}, {"a..", true},
+        {"a", true},
+        {"0", true},
+        {"web-1.db_x", true},
+        {"9lives", true},
+        {"", false},
+        {".", false},
+        {"..", false},
+        {".a", false},
+        {"-a", false},
+        {"_a", false},
+        {"A", false},
+        {"a b", false},
+        {"a/b", false},
+        {"a\n", false},
+        {"\xc3\xa4", false},
+        {"a\x7f", false},
+        {"a..", true},
     };
     char longest[PH_NAME_BYTES_MAX + 2];
 
@@ -61,12 +81,25 @@ static void utf8(void **state)
         size_t bytes;
         bool valid;
     } cases[] = {
-        {"", 0, true}, {"abc", 3, true}, {"a\0b", 3, false}, {"\xc2\x80", 2, true},
-        {"\xc0\x80", 2, false}, {"\xc1\xbf", 2, false}, {"\xe0\x9f\xbf", 3, false},
-        {"\xe0\xa0\x80", 3, true}, {"\xed\xa0\x80", 3, false}, {"\xed\x9f\xbf", 3, true},
-        {"\xf0\x8f\xbf\xbf", 4, false}, {"\xf0\x90\x80\x80", 4, true},
-        {"\xf4\x8f\xbf\xbf", 4, true}, {"\xf4\x90\x80\x80", 4, false}, {"\xf5\x80\x80\x80", 4, false},
-        {"\x80", 1, false}, {"\xe2\x82", 2, false}, {"\xe2\x82x", 3, false}, {"\xff", 1, false},
+        {"", 0, true},
+        {"abc", 3, true},
+        {"a\0b", 3, false},
+        {"\xc2\x80", 2, true},
+        {"\xc0\x80", 2, false},
+        {"\xc1\xbf", 2, false},
+        {"\xe0\x9f\xbf", 3, false},
+        {"\xe0\xa0\x80", 3, true},
+        {"\xed\xa0\x80", 3, false},
+        {"\xed\x9f\xbf", 3, true},
+        {"\xf0\x8f\xbf\xbf", 4, false},
+        {"\xf0\x90\x80\x80", 4, true},
+        {"\xf4\x8f\xbf\xbf", 4, true},
+        {"\xf4\x90\x80\x80", 4, false},
+        {"\xf5\x80\x80\x80", 4, false},
+        {"\x80", 1, false},
+        {"\xe2\x82", 2, false},
+        {"\xe2\x82x", 3, false},
+        {"\xff", 1, false},
     };
 
     (void)state;
@@ -81,11 +114,18 @@ static void printable(void **state)
         size_t size;
         const char *shown;
     } cases[] = {
-        {"plain", 32, "plain"}, {"a\nb", 32, "a\\x0ab"}, {"\x1b[31m", 32, "\\x1b[31m"},
-        {"\xff", 32, "\\xff"}, {"\xc2\x9bx", 32, "\\xc2\\x9bx"},
-        {"\xe2\x80\xae", 32, "\\xe2\\x80\\xae"}, {"\xc3\xa4", 32, "\xc3\xa4"},
-        {"abcdefghij", 8, "abcd..."}, {"abcdefg", 8, "abcdefg"}, {"abcdefgh", 4, "..."},
-        {"abcdefgh", 1, ""}, {"abcd\n\n\n", 12, "abcd\\x0a..."},
+        {"plain", 32, "plain"},
+        {"a\nb", 32, "a\\x0ab"},
+        {"\x1b[31m", 32, "\\x1b[31m"},
+        {"\xff", 32, "\\xff"},
+        {"\xc2\x9bx", 32, "\\xc2\\x9bx"},
+        {"\xe2\x80\xae", 32, "\\xe2\\x80\\xae"},
+        {"\xc3\xa4", 32, "\xc3\xa4"},
+        {"abcdefghij", 8, "abcd..."},
+        {"abcdefg", 8, "abcdefg"},
+        {"abcdefgh", 4, "..."},
+        {"abcdefgh", 1, ""},
+        {"abcd\n\n\n", 12, "abcd\\x0a..."},
     };
     char out[64];
 
@@ -155,8 +195,12 @@ static void errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(format_cuts_at_a_character), cmocka_unit_test(names), cmocka_unit_test(utf8),
-        cmocka_unit_test(printable), cmocka_unit_test(lists), cmocka_unit_test(heap_text),
+        cmocka_unit_test(format_cuts_at_a_character),
+        cmocka_unit_test(names),
+        cmocka_unit_test(utf8),
+        cmocka_unit_test(printable),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(heap_text),
         cmocka_unit_test(errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

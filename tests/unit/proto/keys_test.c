@@ -70,15 +70,23 @@ static void identity_refused(void **state)
         enum ph_code code;
         const char *field, *says;
     } cases[] = {
-        {"{\"name\":\"n1\",\"public_key\":\"" KEY "\",\"secret_key\":\"" SECRET "\"}", PH_OK, "", ""},
+        {"{\"name\":\"n1\",\"public_key\":\"" KEY "\",\"secret_key\":\"" SECRET "\"}", PH_OK, "",
+            ""},
         {"", PH_BAD_INPUT, "", "not JSON"},
         {"{}", PH_BAD_INPUT, "name", "missing"},
         {"{\"name\":\"n1\",\"public_key\":\"" KEY "\"}", PH_BAD_INPUT, "secret_key", "missing"},
-        {"{\"name\":\"n 1\",\"public_key\":\"" KEY "\",\"secret_key\":\"" SECRET "\"}", PH_BAD_INPUT, "name", "not a name"},
-        {"{\"name\":\"n1\",\"public_key\":\"" KEY "\",\"secret_key\":\"short\"}", PH_BAD_INPUT, "secret_key", "5 bytes"},
-        {"{\"name\":\"n1\",\"public_key\":\"" SECRET "\",\"secret_key\":\"" SECRET "\"}", PH_BAD_INPUT, "public_key", "belong together"},
-        {"{\"name\":\"n1\",\"public_key\":\"" KEY "\",\"secret_key\":\"~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~\"}", PH_BAD_INPUT, "secret_key", "Z85"},
-        {"{\"name\":\"n1\",\"public_key\":\"" KEY "\",\"secret_key\":\"" SECRET "\",\"manager\":{\"endpoint\":\"x\"}}", PH_BAD_INPUT, "manager.public_key", "missing"},
+        {"{\"name\":\"n 1\",\"public_key\":\"" KEY "\",\"secret_key\":\"" SECRET "\"}",
+            PH_BAD_INPUT, "name", "not a name"},
+        {"{\"name\":\"n1\",\"public_key\":\"" KEY "\",\"secret_key\":\"short\"}", PH_BAD_INPUT,
+            "secret_key", "5 bytes"},
+        {"{\"name\":\"n1\",\"public_key\":\"" SECRET "\",\"secret_key\":\"" SECRET "\"}",
+            PH_BAD_INPUT, "public_key", "belong together"},
+        {"{\"name\":\"n1\",\"public_key\":\"" KEY
+         "\",\"secret_key\":\"~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~\"}",
+            PH_BAD_INPUT, "secret_key", "Z85"},
+        {"{\"name\":\"n1\",\"public_key\":\"" KEY "\",\"secret_key\":\"" SECRET
+         "\",\"manager\":{\"endpoint\":\"x\"}}",
+            PH_BAD_INPUT, "manager.public_key", "missing"},
     };
     struct ph_identity_file loaded;
     struct ph_error error;
@@ -106,7 +114,8 @@ static void identity_refused(void **state)
 
 static void invitation_there_and_back(void **state)
 {
-    struct ph_invitation made = {.endpoint = "tcp://192.0.2.1:7000", .name = "n1", .expires_at = 1769860800123};
+    struct ph_invitation made = {
+        .endpoint = "tcp://192.0.2.1:7000", .name = "n1", .expires_at = 1769860800123};
     struct ph_invitation back;
     struct ph_error error;
     char token[PH_TOKEN_BYTES_MAX + 1], copy[PH_TOKEN_BYTES_MAX + 1];
@@ -117,7 +126,9 @@ static void invitation_there_and_back(void **state)
     assert_int_equal(ph_invitation_print(&made, token, 20), -EMSGSIZE);
     assert_int_equal(ph_invitation_print(&made, token, sizeof token), 0);
     assert_int_equal(strncmp(token, "ph1.", 4), 0);
-    assert_int_equal(strspn(token + 4, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"), strlen(token) - 4);
+    assert_int_equal(
+        strspn(token + 4, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"),
+        strlen(token) - 4);
     assert_int_equal(ph_invitation_read(token, &back, &error), 0);
     assert_memory_equal(&made, &back, sizeof made);
 
@@ -171,7 +182,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(identity_there_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(identity_refused, setup, teardown),
-        cmocka_unit_test(invitation_there_and_back), cmocka_unit_test(secrets),
+        cmocka_unit_test(invitation_there_and_back),
+        cmocka_unit_test(secrets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

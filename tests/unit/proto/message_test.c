@@ -29,24 +29,40 @@ static void refused(void **state)
         {"{\"type\":\"a\\u001b[2J\",\"id\":3,\"body\":{}}", -EINVAL, 3, "type", "\"a\\x1b[2J\""},
         {"{\"type\":\"status\",\"id\":-1,\"body\":{}}", -EINVAL, 0, "id", "0 or more"},
         {"{\"type\":\"status\",\"id\":1.0,\"body\":{}}", -EINVAL, 0, "id", "integer"},
-        {"{\"type\":\"status\",\"id\":99999999999999999999,\"body\":{}}", -EINVAL, 0, "", "too big"},
+        {"{\"type\":\"status\",\"id\":99999999999999999999,\"body\":{}}", -EINVAL, 0, "",
+            "too big"},
         {"{\"type\":\"status\",\"id\":4}", -EINVAL, 4, "body", "missing"},
         {"{\"type\":\"status\",\"id\":4,\"body\":[]}", -EINVAL, 4, "body", "not an object"},
         {"{\"type\":\"node.drain\",\"id\":4,\"body\":{}}", -EINVAL, 4, "body.node", "missing"},
-        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":\"a b\"}}", -EINVAL, 4, "body.node", "\"a b\" is not a name"},
-        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":\"\"}}", -EINVAL, 4, "body.node", "empty"},
-        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":7}}", -EINVAL, 4, "body.node", "must be a string"},
-        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":\"n\",\"max_parallel\":1001}}", -EINVAL, 4, "body.max_parallel", "0 to 1000"},
-        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":\"n\",\"max_parallel\":1.5}}", -EINVAL, 4, "body.max_parallel", "integer"},
-        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":\"n\",\"dry_run\":1}}", -EINVAL, 4, "body.dry_run", "true or false"},
-        {"{\"type\":\"invite\",\"body\":{\"name\":\"n\",\"role\":\"king\"}}", -EINVAL, 0, "body.role", "none, agent, viewer, operator or admin"},
-        {"{\"type\":\"pool.apply\",\"body\":{\"pools\":[{\"name\":\"a\",\"driver\":\"d\"},{\"name\":\"b\",\"driver\":\"d\",\"copies\":8}]}}", -EINVAL, 0, "body.pools[1].copies", "0 to 7"},
-        {"{\"type\":\"pool.apply\",\"body\":{\"pools\":[{\"name\":\"a\",\"driver\":\"d\",\"allow\":[\"x\",1]}]}}", -EINVAL, 0, "body.pools[0].allow[1]", "not a string"},
-        {"{\"type\":\"pool.apply\",\"body\":{\"pools\":[7]}}", -EINVAL, 0, "body.pools[0]", "not an object"},
-        {"{\"type\":\"pool.apply\",\"body\":{\"pools\":{}}}", -EINVAL, 0, "body.pools", "array of objects"},
+        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":\"a b\"}}", -EINVAL, 4, "body.node",
+            "\"a b\" is not a name"},
+        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":\"\"}}", -EINVAL, 4, "body.node",
+            "empty"},
+        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":7}}", -EINVAL, 4, "body.node",
+            "must be a string"},
+        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":\"n\",\"max_parallel\":1001}}",
+            -EINVAL, 4, "body.max_parallel", "0 to 1000"},
+        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":\"n\",\"max_parallel\":1.5}}",
+            -EINVAL, 4, "body.max_parallel", "integer"},
+        {"{\"type\":\"node.drain\",\"id\":4,\"body\":{\"node\":\"n\",\"dry_run\":1}}", -EINVAL, 4,
+            "body.dry_run", "true or false"},
+        {"{\"type\":\"invite\",\"body\":{\"name\":\"n\",\"role\":\"king\"}}", -EINVAL, 0,
+            "body.role", "none, agent, viewer, operator or admin"},
+        {"{\"type\":\"pool.apply\",\"body\":{\"pools\":[{\"name\":\"a\",\"driver\":\"d\"},{"
+         "\"name\":\"b\",\"driver\":\"d\",\"copies\":8}]}}",
+            -EINVAL, 0, "body.pools[1].copies", "0 to 7"},
+        {"{\"type\":\"pool.apply\",\"body\":{\"pools\":[{\"name\":\"a\",\"driver\":\"d\",\"allow\":"
+         "[\"x\",1]}]}}",
+            -EINVAL, 0, "body.pools[0].allow[1]", "not a string"},
+        {"{\"type\":\"pool.apply\",\"body\":{\"pools\":[7]}}", -EINVAL, 0, "body.pools[0]",
+            "not an object"},
+        {"{\"type\":\"pool.apply\",\"body\":{\"pools\":{}}}", -EINVAL, 0, "body.pools",
+            "array of objects"},
         {"{\"type\":\"status\",\"body\":{}} x", -EINVAL, 0, "", "not JSON"},
-        {"{\"type\":\"status\",\"body\":{\"a\":\"\xff\"}}", -EINVAL, 0, "", "unable to decode byte 0xff"},
-        {"{\"type\":\"join\",\"body\":{\"name\":\"n\",\"secret\":\"a\\u0000b\"}}", -EINVAL, 0, "", "not JSON"},
+        {"{\"type\":\"status\",\"body\":{\"a\":\"\xff\"}}", -EINVAL, 0, "",
+            "unable to decode byte 0xff"},
+        {"{\"type\":\"join\",\"body\":{\"name\":\"n\",\"secret\":\"a\\u0000b\"}}", -EINVAL, 0, "",
+            "not JSON"},
     };
 
     (void)state;
@@ -55,8 +71,10 @@ static void refused(void **state)
         struct ph_error error = {.message = ""};
         int rv = ph_message_decode(cases[i].text, strlen(cases[i].text), &message, &error);
         if (rv != cases[i].rv || message.id != cases[i].id || message.body != NULL ||
-            strcmp(error.field, cases[i].field) != 0 || strstr(error.message, cases[i].says) == NULL)
-            fail_msg("%s: %d, id %lld, [%s] %s", cases[i].text, rv, (long long)message.id, error.field, error.message);
+            strcmp(error.field, cases[i].field) != 0 ||
+            strstr(error.message, cases[i].says) == NULL)
+            fail_msg("%s: %d, id %lld, [%s] %s", cases[i].text, rv, (long long)message.id,
+                error.field, error.message);
         assert_int_equal(error.code, PH_BAD_INPUT);
         ph_message_fini(&message); /* harmless */
     }
@@ -121,7 +139,8 @@ static void sizes(void **state)
     ph_message_fini(&message);
     free(text);
     text = long_text("{\"type\":\"pool.apply\"", ' ', "}", (size_t)PH_MESSAGE_BYTES_MAX + 1);
-    assert_int_equal(ph_message_decode(text, (size_t)PH_MESSAGE_BYTES_MAX + 1, &message, &error), -EMSGSIZE);
+    assert_int_equal(
+        ph_message_decode(text, (size_t)PH_MESSAGE_BYTES_MAX + 1, &message, &error), -EMSGSIZE);
     free(text);
 }
 

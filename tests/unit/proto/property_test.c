@@ -23,13 +23,16 @@ static void check_one(const struct ph_record *record, uint64_t seed)
 
     random_record(&source, record, value, 0);
     if (ph_record_check(record, value, &error) != 0)
-        fail_msg("%s seed %llu: %s: %s", record->name, (unsigned long long)seed, error.field, error.message);
+        fail_msg("%s seed %llu: %s: %s", record->name, (unsigned long long)seed, error.field,
+            error.message);
     assert_int_equal(ph_encode(record, value, PH_ENCODE_WIRE, &text, &bytes), 0);
     assert_int_equal(strlen(text), bytes);
     if (ph_decode(record, text, bytes, back, &error) != 0)
-        fail_msg("%s seed %llu: %s: %s in %s", record->name, (unsigned long long)seed, error.field, error.message, text);
+        fail_msg("%s seed %llu: %s: %s in %s", record->name, (unsigned long long)seed, error.field,
+            error.message, text);
     if (!ph_record_equal(record, value, back))
-        fail_msg("%s seed %llu: another value from %s", record->name, (unsigned long long)seed, text);
+        fail_msg(
+            "%s seed %llu: another value from %s", record->name, (unsigned long long)seed, text);
     assert_int_equal(ph_encode(record, back, PH_ENCODE_WIRE, &again, &bytes_again), 0);
     assert_string_equal(text, again);
 

@@ -41,9 +41,9 @@ static inline void random_name(struct random_source *source, char *out)
 /* At most `most` bytes of text that is hard to carry: quotes, controls, all lengths of UTF-8. */
 static inline void random_text(struct random_source *source, char *out, size_t most)
 {
-    static const char *const pieces[] = {"a", "Z", "\"", "\\", "/", "\n", "\t", "\r", "\x01", "\x1f",
-        "\x7f", "\xc2\x80", "\xc3\xa4", "\xe2\x82\xac", "\xe2\x80\xa8", "\xf0\x9f\x98\x80", "</", " ",
-        "{", "}", "[", ",", ":", "null", "'", "%s"};
+    static const char *const pieces[] = {"a", "Z", "\"", "\\", "/", "\n", "\t", "\r", "\x01",
+        "\x1f", "\x7f", "\xc2\x80", "\xc3\xa4", "\xe2\x82\xac", "\xe2\x80\xa8", "\xf0\x9f\x98\x80",
+        "</", " ", "{", "}", "[", ",", ":", "null", "'", "%s"};
     size_t used = 0, wanted = random_below(source, 24);
 
     for (size_t i = 0; i < wanted; i++) {
@@ -78,7 +78,8 @@ static inline int64_t random_int(struct random_source *source, int64_t min, int6
 static inline void random_record(
     struct random_source *source, const struct ph_record *record, void *value, int depth)
 {
-    static const char *const json[] = {"null", "{}", "[1,2,{\"a\":\"b\"}]", "\"text\"", "-5", "true"};
+    static const char *const json[] = {
+        "null", "{}", "[1,2,{\"a\":\"b\"}]", "\"text\"", "-5", "true"};
     char text[128];
 
     for (size_t i = 0; i < record->field_count; i++) {

@@ -22,8 +22,10 @@ static void catalogue_is_sound(const struct ph_record *record)
         assert_true(field->doc[0] != '\0');
         assert_ptr_equal(ph_record_field(record, field->name), field); /* so no name twice */
         assert_int_equal(field->kind == PH_FIELD_ENUM, field->enumeration != NULL);
-        assert_int_equal(field->kind == PH_FIELD_ONE || field->kind == PH_FIELD_MANY, field->record != NULL);
-        if (field->kind == PH_FIELD_TEXT || field->kind == PH_FIELD_TEXTS || field->kind == PH_FIELD_MANY)
+        assert_int_equal(
+            field->kind == PH_FIELD_ONE || field->kind == PH_FIELD_MANY, field->record != NULL);
+        if (field->kind == PH_FIELD_TEXT || field->kind == PH_FIELD_TEXTS ||
+            field->kind == PH_FIELD_MANY)
             assert_true(field->min >= 0);
         if ((field->flags & PH_KEY) == PH_KEY)
             assert_false(optional_seen); /* keys come first */
@@ -206,9 +208,12 @@ static void texts_and_lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_entry_is_sound), cmocka_unit_test(check_says_what_is_wrong),
-        cmocka_unit_test(json_fields_are_checked), cmocka_unit_test(secrets_are_not_shown),
-        cmocka_unit_test(optional_records), cmocka_unit_test(texts_and_lists),
+        cmocka_unit_test(every_entry_is_sound),
+        cmocka_unit_test(check_says_what_is_wrong),
+        cmocka_unit_test(json_fields_are_checked),
+        cmocka_unit_test(secrets_are_not_shown),
+        cmocka_unit_test(optional_records),
+        cmocka_unit_test(texts_and_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,16 +52,23 @@ static void accepted(void **state)
         {"pools:", "{\"prune\":true}"},
         {"pools: ~\nprune: false", "{}"},
         {POOL "  failback: yes\n  copies: 7\n  priority: -5\nprune: false",
-            "{\"pools\":[{\"name\":\"a\",\"driver\":\"d\",\"priority\":-5,\"copies\":7,\"failback\":\"yes\"}]}"},
-        {POOL "  failback: \"no\"\nprune: false", "{\"pools\":[{\"name\":\"a\",\"driver\":\"d\"}]}"},
+            "{\"pools\":[{\"name\":\"a\",\"driver\":\"d\",\"priority\":-5,\"copies\":7,"
+            "\"failback\":\"yes\"}]}"},
+        {POOL "  failback: \"no\"\nprune: false",
+            "{\"pools\":[{\"name\":\"a\",\"driver\":\"d\"}]}"},
         {"{\"pools\":[{\"name\":\"a\",\n\t\t\"driver\":\"d\",\"copies\":1}],\"prune\":false}",
             "{\"pools\":[{\"name\":\"a\",\"driver\":\"d\",\"copies\":1}]}"},
-        {POOL "  vms:\n  - name: v\n    kind: process\n    command: [sh, -c, \"a: b\", 8080, true, '']\nprune: false",
-            "{\"pools\":[{\"name\":\"a\",\"driver\":\"d\",\"vms\":[{\"name\":\"v\",\"kind\":\"process\","
+        {POOL "  vms:\n  - name: v\n    kind: process\n    command: [sh, -c, \"a: b\", 8080, true, "
+              "'']\nprune: false",
+            "{\"pools\":[{\"name\":\"a\",\"driver\":\"d\",\"vms\":[{\"name\":\"v\",\"kind\":"
+            "\"process\","
             "\"command\":[\"sh\",\"-c\",\"a: b\",\"8080\",\"true\",\"\"]}]}]}"},
-        {POOL "  failback_at: \"23:59\"\n  failback: at\n  allow:\n  - n1\n  - zone=b\nprune: false",
-            "{\"pools\":[{\"name\":\"a\",\"driver\":\"d\",\"failback\":\"at\",\"failback_at\":\"23:59\",\"allow\":[\"n1\",\"zone=b\"]}]}"},
-        {"pools:\n- name: \"1\"\n  driver: 007\nprune: false", "{\"pools\":[{\"name\":\"1\",\"driver\":\"007\"}]}"},
+        {POOL
+            "  failback_at: \"23:59\"\n  failback: at\n  allow:\n  - n1\n  - zone=b\nprune: false",
+            "{\"pools\":[{\"name\":\"a\",\"driver\":\"d\",\"failback\":\"at\",\"failback_at\":\"23:"
+            "59\",\"allow\":[\"n1\",\"zone=b\"]}]}"},
+        {"pools:\n- name: \"1\"\n  driver: 007\nprune: false",
+            "{\"pools\":[{\"name\":\"1\",\"driver\":\"007\"}]}"},
     };
 
     (void)state;
@@ -96,7 +103,8 @@ static void refused(void **state)
         {"? [a]\n: b", "f.yaml:1", "a key must be a plain word"},
         {"? {a: b}\n: b", "f.yaml:1", "a key must be a plain word"},
         {"a: \"x\\0y\"", "f.yaml:1", "NUL"},
-        {"<<: {prune: true}", "f.yaml:1", "\"<<\" is not known here; known are pools, dry_run, prune"},
+        {"<<: {prune: true}", "f.yaml:1",
+            "\"<<\" is not known here; known are pools, dry_run, prune"},
         {"pruen: true", "f.yaml:1", "did you mean \"prune\"?"},
         {"pools:\n- name: a\n  drivers: d", "f.yaml:3: pools[0]", "did you mean \"driver\"?"},
         {"pools:\n- name: a\n  \"co\\npies\": d", "f.yaml:3: pools[0]", "\"co\\x0apies\""},
@@ -110,7 +118,8 @@ static void refused(void **state)
         {"prune: \"true\"", "f.yaml:1: prune", "quoted"},
         {"prune: [true]", "f.yaml:1: prune", "is a list"},
         {"prune:", "f.yaml:1: prune", "no value"},
-        {POOL "  copies: 1.0", "f.yaml:4: pools[0].copies", "\"1.0\" is not a whole number from 0 to 7"},
+        {POOL "  copies: 1.0", "f.yaml:4: pools[0].copies",
+            "\"1.0\" is not a whole number from 0 to 7"},
         {POOL "  copies: \"1\"", "f.yaml:4: pools[0].copies", "quoted"},
         {POOL "  copies: 010", "f.yaml:4: pools[0].copies", "\"010\""},
         {POOL "  copies: 0x1", "f.yaml:4: pools[0].copies", "\"0x1\""},
@@ -119,14 +128,16 @@ static void refused(void **state)
         {POOL "  copies: -", "f.yaml:4", "not YAML"},
         {POOL "  copies: --1", "f.yaml:4: pools[0].copies", "\"--1\""},
         {POOL "  copies: 99999999999999999999", "f.yaml:4: pools[0].copies", "whole number"},
-        {POOL "  failback: true", "f.yaml:4: pools[0].failback", "\"true\" is not one of no, yes or at"},
+        {POOL "  failback: true", "f.yaml:4: pools[0].failback",
+            "\"true\" is not one of no, yes or at"},
         {POOL "  failback: [yes]", "f.yaml:4: pools[0].failback", "is a list"},
         {POOL "  failback_at: 23:59:59", "f.yaml:4: pools[0].failback_at", "8 bytes"},
         {POOL "  failback_at: {a: b}", "f.yaml:4: pools[0].failback_at", "must be a string"},
         {POOL "  allow: n1", "f.yaml:4: pools[0].allow", "\"n1\" is not a list"},
         {POOL "  allow: [[n1]]", "f.yaml:4: pools[0].allow[0]", "is a list; it must be a string"},
         {POOL "  allow: [n1, ~]", "f.yaml:4: pools[0].allow[1]", "write \"\""},
-        {POOL "  vms:\n  - name: v\n    kind: process\n    restart: often", "f.yaml:7: pools[0].vms[0].restart", "always, on-failure or never"},
+        {POOL "  vms:\n  - name: v\n    kind: process\n    restart: often",
+            "f.yaml:7: pools[0].vms[0].restart", "always, on-failure or never"},
     };
 
     (void)state;
@@ -159,8 +170,10 @@ static void bounded(void **state)
         size_t times;
         const char *says;
     } cases[] = {
-        {"[", 100000, "nested more than 32"}, {"{a: ", 100000, "nested more than 32"},
-        {"- ", 100000, "nested more than 32"}, {"? ", 1000, "a key must be a plain word"},
+        {"[", 100000, "nested more than 32"},
+        {"{a: ", 100000, "nested more than 32"},
+        {"- ", 100000, "nested more than 32"},
+        {"? ", 1000, "a key must be a plain word"},
         {"- a\n", 4100000, "more than 4000000 values"},
     };
     struct ph_error error;
