@@ -16,7 +16,8 @@ enum ph_store_result {
     PH_STORE_OK,
     PH_STORE_CONSTRAINT,  /* refused by a constraint; nothing of the batch was stored */
     PH_STORE_NOT_ACTIVE,  /* another manager has activated the store since */
-    PH_STORE_UNAVAILABLE, /* disk full, I/O error: outcome known: not stored */
+    PH_STORE_UNAVAILABLE, /* disk full, I/O error: outcome known: not stored. Nor are the batches given
+                             before its done() returned, since they may build on it */
     PH_STORE_UNKNOWN      /* the outcome is not known: end the process and reload */
 };
 
@@ -32,14 +33,20 @@ typedef void ph_store_done(
 
 /* Opens or makes the database file, migrates it (numbered migrations in db/migrations, each in one
  * transaction; a newer schema than this program knows is refused), starts the writer.
- * 0 or negative errno with *error (-EROFS, -ENOSPC, -EACCES, -EUCLEAN: not a database). */
+ * 0 or negative errno with *error (-EROFS, -ENOSPC, -EACCES, -ENOENT: no such directory,
+ * -EUCLEAN: not a database, or not of this schema, -ENOTSUP: a newer schema). */
 int ph_store_open(const char *path, enum ph_store_schema schema, ph_store_done *done, void *context,
     struct ph_store **store_out, struct ph_error *error);
 
 /* Takes the role of the writer: increments `term` in meta and stores `manager_id` beside it,
- * durably, before it returns. From then on batches of an earlier activation get NOT_ACTIVE. */
+ * durably, before it returns, after all batches queued so far. From then on batches of an earlier
+ * activation get NOT_ACTIVE; so do batches of a store that never activated, once another has. A batch
+ * that saves these two keys of meta itself is refused (CONSTRAINT). Managers only. */
 int ph_store_activate(struct ph_store *store, const char *manager_id, int64_t *term_out,
     struct ph_error *error);
+/* As above, with a term greater than `above` too (--advance-term: a manager that saw a higher one). */
+int ph_store_activate_above(struct ph_store *store, const char *manager_id, int64_t above,
+    int64_t *term_out, struct ph_error *error);
 
 /* A batch is built by one thread and then given away. */
 struct ph_batch *ph_batch_new(void);
@@ -55,11 +62,13 @@ uint64_t ph_store_commit(struct ph_store *store, struct ph_batch **batch);
 void ph_store_flush(struct ph_store *store);
 
 /* Reads every row of a record in primary key order. `row` is borrowed during the call; a non-zero
- * return of each() ends the scan and is returned. On a connection of its own; any thread. */
+ * return of each() ends the scan and is returned. On a connection of its own; any thread. Sees what is
+ * committed, not what is queued. -EINVAL: a stored value is not what the catalogue says. */
 typedef int ph_store_each(void *context, const void *row);
 int ph_store_load(struct ph_store *store, const struct ph_record *record, ph_store_each *each,
     void *context, struct ph_error *error);
-/* As above with a condition: "WHERE pool = ?1 ORDER BY id DESC LIMIT ?2"; arguments are text. */
+/* As above with a condition: "WHERE pool = ?1 ORDER BY id DESC LIMIT ?2"; arguments are text,
+ * NULL-terminated. */
 int ph_store_load_where(struct ph_store *store, const struct ph_record *record, const char *tail,
     const char *const *arguments, ph_store_each *each, void *context, struct ph_error *error);
 

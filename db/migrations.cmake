@@ -1,0 +1,30 @@
+# Embeds db/migrations/*/NNNN_*.sql: each file becomes an array of bytes (a string literal would be
+# limited to 4095 characters by the C standard). Sets ph_db_migrations_source.
+set(ph_db_migrations_source ${CMAKE_BINARY_DIR}/generated/db/migrations_data.c)
+set(ph_db_migrations_text "/* Made from db/migrations by db/migrations.cmake. */\n#include \"db/migrations.h\"\n")
+foreach(schema manager agent)
+    file(GLOB ph_db_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/db/migrations/${schema}/*.sql)
+    list(SORT ph_db_files)
+    set(ph_db_list "")
+    set(ph_db_number 0)
+    foreach(file ${ph_db_files})
+        math(EXPR ph_db_number "${ph_db_number} + 1")
+        get_filename_component(ph_db_name ${file} NAME_WE)
+        string(SUBSTRING ${ph_db_name} 0 4 ph_db_digits)
+        math(EXPR ph_db_expected "10000 + ${ph_db_number}")
+        if(NOT "1${ph_db_digits}" STREQUAL "${ph_db_expected}")
+            message(FATAL_ERROR "db/migrations/${schema}: ${ph_db_name} should be number ${ph_db_number}")
+        endif()
+        set_property(DIRECTORY ${CMAKE_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+        file(READ ${file} ph_db_hex HEX)
+        string(REGEX REPLACE "(................................)" "\\1\n" ph_db_hex "${ph_db_hex}")
+        string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," ph_db_hex "${ph_db_hex}")
+        string(APPEND ph_db_migrations_text
+            "\nstatic const char ${schema}_${ph_db_name}[] = {\n${ph_db_hex}0};\n")
+        string(APPEND ph_db_list "    {\"${ph_db_name}\", ${schema}_${ph_db_name}},\n")
+    endforeach()
+    string(APPEND ph_db_migrations_text
+        "\nconst struct ph_migration ph_migrations_${schema}[] = {\n${ph_db_list}};\n"
+        "const int ph_migrations_${schema}_count = ${ph_db_number};\n")
+endforeach()
+file(GENERATE OUTPUT ${ph_db_migrations_source} CONTENT "${ph_db_migrations_text}")
