@@ -284,7 +284,7 @@ int ph_child_run(const char *const *argv, const char *const *environment, const 
     int in[2] = {-1, -1}, out[2] = {-1, -1};
     struct exchange exchange = {.in_fd = -1, .out_fd = -1, .result = result};
     bool timed_out = false;
-    pid_t pid;
+    pid_t pid = -1;
     int rv;
 
     result->exit_status = -1;

@@ -12,6 +12,7 @@ static const struct ph_record *const stored[] = {PH_RECORDS(LIST_RECORD)};
 static const struct ph_record *const said_by_agents[] = {PH_AGENT_RECORDS(LIST_RECORD)};
 static const struct ph_record *const said_by_operators[] = {PH_OPERATOR_RECORDS(LIST_RECORD)};
 static const struct ph_record *const said_in_streams[] = {PH_STREAM_RECORDS(LIST_RECORD)};
+static const struct ph_record *const declared[] = {PH_DECLARATION_RECORDS(LIST_RECORD)};
 static const struct ph_record *const configured[] = {PH_CONFIG_RECORDS(LIST_RECORD)};
 
 #define LIST_ENUM(name) &ph_enum_##name,
@@ -207,6 +208,10 @@ int main(void)
         "Tables have these names with an s. Times are wall clock milliseconds since 1970, for "
         "people.",
         stored, COUNT(stored));
+    print_records("Declarations",
+        "How people write pools down, in YAML or JSON: a file for `poolherd pool apply` is a\n"
+        "[declaration](#declaration).",
+        declared, COUNT(declared));
     print_records("Configuration files",
         "YAML; what a file does not name keeps its default, an unknown key is an error.",
         configured, COUNT(configured));

@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ph_assert(root == NULL && strncmp(error.field, "fuzz.yaml:", 10) == 0);
         return 0;
     }
+    read_as(&ph_record_declaration, root);
     read_as(&ph_record_apply, root);
     read_as(&ph_record_manager_config, root);
     read_as(&ph_record_agent_config, root);

@@ -130,9 +130,16 @@ static inline void random_record(
 }
 
 #define PH_TEST_LIST_RECORD(name) &ph_record_##name,
-static const struct ph_record *const every_record[] = {PH_RECORDS(PH_TEST_LIST_RECORD)
-        PH_AGENT_RECORDS(PH_TEST_LIST_RECORD) PH_OPERATOR_RECORDS(PH_TEST_LIST_RECORD)
-            PH_STREAM_RECORDS(PH_TEST_LIST_RECORD) PH_CONFIG_RECORDS(PH_TEST_LIST_RECORD)};
+static const struct ph_record *const every_record[] = {
+    /* clang-format off */
+    PH_RECORDS(PH_TEST_LIST_RECORD)
+    PH_AGENT_RECORDS(PH_TEST_LIST_RECORD)
+    PH_OPERATOR_RECORDS(PH_TEST_LIST_RECORD)
+    PH_STREAM_RECORDS(PH_TEST_LIST_RECORD)
+    PH_DECLARATION_RECORDS(PH_TEST_LIST_RECORD)
+    PH_CONFIG_RECORDS(PH_TEST_LIST_RECORD)
+    /* clang-format on */
+};
 #define EVERY_RECORD (sizeof every_record / sizeof every_record[0])
 
 #endif
