@@ -20,6 +20,8 @@ static int meta_each(void *context, const void *row)
         ph_text_format(manager->cluster, sizeof manager->cluster, "%s", meta->value);
     } else if (strcmp(meta->key, "seen_term") == 0 && meta->value != NULL) {
         manager->seen_term = strtoll(meta->value, NULL, 10);
+    } else if (strcmp(meta->key, "term") == 0 && meta->value != NULL) {
+        manager->term = strtoll(meta->value, NULL, 10);
     }
     return 0;
 }
@@ -90,9 +92,9 @@ static int admin_ensure(struct serve_manager *manager, struct ph_error *error)
 static int first_rows(struct serve_manager *manager, struct ph_error *error)
 {
     struct ph_meta meta = {.key = "cluster_id"};
-    int rv = ph_store_load(manager->store, &ph_record_meta, meta_each, manager, error);
+    int rv = 0;
 
-    if (rv == 0 && manager->cluster[0] == '\0') {
+    if (manager->cluster[0] == '\0') {
         ph_id_make(manager->cluster);
         meta.value = manager->cluster;
         rv = row_save(manager, &ph_record_meta, &meta, error);
@@ -103,30 +105,17 @@ static int first_rows(struct serve_manager *manager, struct ph_error *error)
     return rv == 0 ? commit_now(manager, error) : rv;
 }
 
-/* --advance-term: the next activation must come out above every term an agent may have seen. */
-static int term_advance(struct serve_manager *manager, struct ph_error *error)
+/* Takes the role. --advance-term: with a term above every one an agent may have seen. */
+static int term_take(struct serve_manager *manager, struct ph_error *error)
 {
-    struct ph_meta meta = {.key = "term"};
-    char value[24];
-    int64_t term = manager->term + TERM_ADVANCE;
+    int64_t above = manager->term + TERM_ADVANCE; /* the stored one, until now */
     int rv;
 
-    if (manager->seen_term > term) {
-        term = manager->seen_term;
+    if (!manager->options.advance_term) {
+        return ph_store_activate(manager->store, manager->id, &manager->term, error);
     }
-    ph_text_format(value, sizeof value, "%lld", (long long)term);
-    meta.value = value;
-    rv = row_save(manager, &ph_record_meta, &meta, error);
-    if (rv == 0) {
-        rv = commit_now(manager, error);
-    }
-    if (rv == 0) {
-        rv = ph_store_activate(manager->store, manager->id, &manager->term, error);
-    }
-    if (rv == 0 && manager->term <= term) {
-        rv = ph_error_set(
-            error, PH_FAILED, NULL, "the term could not be advanced beyond %lld", (long long)term);
-    }
+    above = manager->seen_term > above ? manager->seen_term : above;
+    rv = ph_store_activate_above(manager->store, manager->id, above, &manager->term, error);
     if (rv == 0) {
         ph_log(PH_LOG_NOTICE, "term_advanced", "term=%lld", (long long)manager->term);
     }
@@ -232,13 +221,13 @@ int serve_boot(struct serve_manager *manager, struct ph_error *error)
     rv = ph_store_open(manager->house.database, PH_SCHEMA_MANAGER, serve_commits_done,
         &manager->commits, &manager->store, error);
     if (rv == 0) {
-        rv = ph_store_activate(manager->store, manager->id, &manager->term, error);
+        rv = ph_store_load(manager->store, &ph_record_meta, meta_each, manager, error);
+    }
+    if (rv == 0) {
+        rv = term_take(manager, error);
     }
     if (rv == 0) {
         rv = first_rows(manager, error);
-    }
-    if (rv == 0 && manager->options.advance_term) {
-        rv = term_advance(manager, error);
     }
     return rv == 0 ? core_start(manager, error) : rv;
 }

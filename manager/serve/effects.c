@@ -9,9 +9,9 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
-/* The store groups what queues up, so more batches under way would only cost memory; while these
- * are, further saves gather in the open one. */
-#define BATCHES_UNDER_WAY 3
+/* While one batch is in fsync the next is filled, so that commits are grouped all the same and a batch
+ * never follows one that turns out to have been refused. */
+#define BATCHES_UNDER_WAY 1
 
 uint64_t serve_now_ms(struct serve_manager *manager)
 {
@@ -130,6 +130,18 @@ static void answer_complete(struct serve_manager *manager, const struct serve_re
     }
 }
 
+/* Who knocks with a bad invitation is worth a line. */
+static void join_log(struct serve_manager *manager, const struct serve_request *request,
+    const struct ph_problem *problem)
+{
+    unsigned kept;
+
+    if (serve_quiet_pass(&manager->quiet_unknown, manager->now_ms, &kept)) {
+        ph_log(PH_LOG_WARNING, "join_refused", "name=%s key=%s before=%u text=%s", request->name,
+            request->peer.public_key, kept, problem->message);
+    }
+}
+
 static void letter_take(struct serve_manager *manager, struct ph_effect *effect)
 {
     struct serve_request request;
@@ -138,6 +150,9 @@ static void letter_take(struct serve_manager *manager, struct ph_effect *effect)
     if (effect->kind == PH_EF_ANSWER) {
         if (!serve_request_take(&manager->requests, effect->request, &request)) {
             return; /* answered before: the inventory failed */
+        }
+        if (request.type == PH_MSG_JOIN && effect->type == PH_MSG_PROBLEM) {
+            join_log(manager, &request, effect->value);
         }
         answer_complete(manager, &request, effect->type, effect->value);
     }

@@ -65,7 +65,7 @@ static void stranger(struct serve_manager *manager, const struct ph_wire_peer *p
 static void request_take(struct serve_manager *manager, const struct ph_wire_peer *peer,
     const struct ph_identity *identity, struct ph_message *message)
 {
-    char secret[64], hash[65];
+    char secret[64] = "", hash[65];
     struct ph_event_in event = {.kind = PH_EV_REQUEST,
         .sender = identity != NULL ? identity->name : "",
         .role = identity != NULL ? identity->role : PH_ROLE_NONE,
@@ -95,6 +95,7 @@ static void request_take(struct serve_manager *manager, const struct ph_wire_pee
         const struct ph_join *join = message->body;
 
         /* The core compares hashes and binds the sender's key; see core.h. */
+        ph_text_format(request->name, sizeof request->name, "%s", join->name);
         ph_secret_hash(join->secret, hash);
         event.sender = "";
         event.role = PH_ROLE_NONE;

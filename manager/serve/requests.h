@@ -12,7 +12,7 @@ struct serve_request {
     uint64_t handle;
     int64_t id; /* the asker's number */
     enum ph_message_type type;
-    char name[PH_NAME_BYTES_MAX + 1]; /* of an invite: who is invited */
+    char name[PH_NAME_BYTES_MAX + 1]; /* of an invite or a join: who it is about */
     struct ph_wire_peer peer;
 };
 

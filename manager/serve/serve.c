@@ -42,6 +42,8 @@ static int listen_on(struct serve_manager *manager, const char *listen, struct p
         if (ph_wire_server_new(&config, &manager->wire, error) == 0) {
             return 0;
         }
+        ph_log(PH_LOG_WARNING, "new_port", "before=%s text=%s", before,
+            "it is taken: agents that know the old one will not find this manager");
         config.listen = listen;
     }
     return ph_wire_server_new(&config, &manager->wire, error);
@@ -60,7 +62,6 @@ static int start(struct serve_manager *manager, struct ph_error *error)
     if (rv != 0) {
         return ph_error_set(error, PH_FAILED, NULL, "cannot make a pipe: %s", strerror(-rv));
     }
-    serve_commits_init(&manager->commits, &manager->wakeup);
     rv = serve_house_open(manager->options.directory, &manager->house, error);
     if (rv == 0) {
         rv = listen_on(manager, manager->settings.file.listen, error); /* before the term grows */
@@ -217,14 +218,16 @@ static void destroy(struct serve_manager *manager)
 {
     size_t i;
 
+    ph_wire_server_destroy(&manager->wire);
     while (manager->blocked != NULL) {
         struct serve_result *result = manager->blocked;
 
         manager->blocked = result->next;
         serve_result_done(manager->workers, &result);
     }
-    serve_workers_destroy(&manager->workers);
-    ph_wire_server_destroy(&manager->wire);
+    if (!serve_workers_destroy(&manager->workers)) {
+        return; /* all is stored (finish()); the process ends with the query */
+    }
     ph_batch_destroy(&manager->batch);
     ph_store_destroy(&manager->store);
     ph_core_destroy(&manager->core);
@@ -238,6 +241,7 @@ static void destroy(struct serve_manager *manager)
     serve_house_close(&manager->house);
     serve_settings_fini(&manager->settings);
     serve_wakeup_fini(&manager->wakeup);
+    serve_commits_fini(&manager->commits);
     free(manager);
 }
 
@@ -252,6 +256,7 @@ int ph_serve(const struct ph_serve_options *options)
         return 1;
     }
     manager->options = *options;
+    serve_commits_init(&manager->commits, &manager->wakeup);
     manager->wakeup.read_fd = manager->wakeup.write_fd = -1;
     manager->house.lock_fd = -1;
     if (start(manager, &error) != 0) {

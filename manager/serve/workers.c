@@ -5,14 +5,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "db/query.h"
 
 #define THREADS 3
+#define END_MS 300 /* a query that is still running then is left to the end of the process */
 #define READY_BYTES_MAX ((size_t)16 * 1024 * 1024) /* results waiting for the loop */
 
 struct serve_workers {
     pthread_mutex_t lock;
-    pthread_cond_t work_came, room_came;
+    pthread_cond_t work_came, room_came, thread_ended;
+    char *database;
     struct serve_wakeup *wakeup;
     struct serve_work *first, *last;
     size_t waiting;
@@ -21,7 +24,7 @@ struct serve_workers {
     bool stopping;
     struct serve_worker workers[THREADS];
     pthread_t threads[THREADS];
-    size_t started;
+    size_t started, ended;
 };
 
 struct serve_work *serve_work_new(
@@ -168,6 +171,10 @@ static void *worker_main(void *argument)
     }
     pthread_mutex_unlock(&workers->lock);
     ph_reader_destroy(&worker->reader);
+    pthread_mutex_lock(&workers->lock);
+    workers->ended++;
+    pthread_cond_signal(&workers->thread_ended);
+    pthread_mutex_unlock(&workers->lock);
     return NULL;
 }
 
@@ -175,12 +182,18 @@ int serve_workers_new(const char *database, struct ph_store *store, struct serve
     struct serve_workers **workers_out)
 {
     struct serve_workers *workers = calloc(1, sizeof *workers);
+    pthread_condattr_t monotonic;
     sigset_t all, before;
     int rv = 0;
 
-    if (workers == NULL) {
+    if (workers == NULL || (workers->database = strdup(database)) == NULL) {
+        free(workers);
         return -ENOMEM;
     }
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&workers->thread_ended, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->work_came, NULL);
     pthread_cond_init(&workers->room_came, NULL);
@@ -190,33 +203,54 @@ int serve_workers_new(const char *database, struct ph_store *store, struct serve
     while (rv == 0 && workers->started < THREADS) {
         struct serve_worker *worker = &workers->workers[workers->started];
 
-        *worker = (struct serve_worker){database, store, NULL, workers};
+        *worker = (struct serve_worker){workers->database, store, NULL, workers};
         rv = -pthread_create(&workers->threads[workers->started], NULL, worker_main, worker);
         workers->started += rv == 0 ? 1 : 0;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rv != 0) {
-        serve_workers_destroy(&workers);
+        (void)serve_workers_destroy(&workers);
         return rv;
     }
     *workers_out = workers;
     return 0;
 }
 
-void serve_workers_destroy(struct serve_workers **workers_in)
+/* Waits a little for the threads. false: one is deep in a query, which nothing can hurry. */
+static bool threads_end(struct serve_workers *workers)
+{
+    struct timespec until;
+    bool all;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += END_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_mutex_lock(&workers->lock);
+    workers->stopping = true;
+    pthread_cond_broadcast(&workers->work_came);
+    pthread_cond_broadcast(&workers->room_came);
+    while (workers->ended < workers->started &&
+           pthread_cond_timedwait(&workers->thread_ended, &workers->lock, &until) == 0) {
+    }
+    all = workers->ended == workers->started;
+    pthread_mutex_unlock(&workers->lock);
+    return all;
+}
+
+bool serve_workers_destroy(struct serve_workers **workers_in)
 {
     struct serve_workers *workers = *workers_in;
     struct serve_result *result, *next_result;
     size_t i;
 
+    *workers_in = NULL;
     if (workers == NULL) {
-        return;
+        return true;
     }
-    pthread_mutex_lock(&workers->lock);
-    workers->stopping = true;
-    pthread_cond_broadcast(&workers->work_came);
-    pthread_cond_broadcast(&workers->room_came);
-    pthread_mutex_unlock(&workers->lock);
+    if (!threads_end(workers)) {
+        return false;
+    }
     for (i = 0; i < workers->started; i++) {
         pthread_join(workers->threads[i], NULL);
     }
@@ -232,7 +266,9 @@ void serve_workers_destroy(struct serve_workers **workers_in)
     }
     pthread_cond_destroy(&workers->work_came);
     pthread_cond_destroy(&workers->room_came);
+    pthread_cond_destroy(&workers->thread_ended);
     pthread_mutex_destroy(&workers->lock);
+    free(workers->database);
     free(workers);
-    *workers_in = NULL;
+    return true;
 }

@@ -52,7 +52,9 @@ struct serve_workers;
 
 int serve_workers_new(const char *database, struct ph_store *store, struct serve_wakeup *wakeup,
     struct serve_workers **workers_out);
-void serve_workers_destroy(struct serve_workers **workers); /* cancels what runs */
+/* Before the process ends: cancels what runs, and waits for it a moment. false: a thread is still deep
+ * in a query; then nothing it uses may go before the process does. */
+bool serve_workers_destroy(struct serve_workers **workers);
 
 struct serve_work *serve_work_new(
     enum serve_work_kind kind, const struct ph_wire_peer *peer, int64_t id);
