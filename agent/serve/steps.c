@@ -45,6 +45,17 @@ static int register_pool(struct ph_running *running)
         "the guard did not take the pool in");
 }
 
+/* What the data is now, for the core's books. */
+static void look_at_data(struct ph_running *running, const struct ph_pool_driver *driver)
+{
+    struct ph_pool_context context = pool_context(running);
+    struct ph_pool_data data = {0};
+    if (driver->inspect(&context, &data) == 0) {
+        running->copy.epoch = data.copy_epoch;
+        running->copy.sequence = data.copy_sequence;
+    }
+}
+
 static int activate(struct ph_running *running, bool create)
 {
     const struct ph_pool_driver *driver = pool_driver(running);
@@ -65,6 +76,8 @@ static int activate(struct ph_running *running, bool create)
         rv = failed(running,
             ph_guard_add_mount(running->shell->guard, running->task->order.pool.name, mount_path),
             "the guard did not take the mount in");
+    if (rv == 0)
+        look_at_data(running, driver);
     return rv;
 }
 
@@ -78,6 +91,7 @@ static int deactivate(struct ph_running *running)
         "the pool's data could not be released");
     if (rv != 0)
         return rv;
+    look_at_data(running, driver);
     if (running->cgroup[0])
         ph_cgroup_remove(running->cgroup);
     return failed(running,
