@@ -54,6 +54,12 @@ static const struct ph_record *record_of(const char *table, bool past)
     return NULL;
 }
 
+static int no_history(struct ph_session *session, const char *table)
+{
+    return refuse(session,
+        "%s keep no history: ask nodes, pools, vms or events, or leave the moment out", table);
+}
+
 /* Reading a table itself: for our views only, and only what they show. The name of the view is no
  * proof, since a WITH name of the asker's can be the same word: so the column decides as well. */
 static int read_main(
@@ -64,9 +70,7 @@ static int read_main(
     const struct ph_record *record = record_of(table, session->past);
     if (record == NULL) {
         if (session->past && record_of(table, false) != NULL)
-            return refuse(session,
-                "%s keep no history: ask nodes, pools, vms or events, or leave the moment out",
-                table);
+            return no_history(session, table);
         return refuse(session, "\"%s\" is not one of the views " PH_VIEWS_TEXT, table);
     }
     if (column[0] == '\0') /* only whether there are rows */
@@ -81,9 +85,25 @@ static int read_main(
     return refuse(session, "\"%s\" is never shown", column);
 }
 
+/* Without a database it is the number of rows of something in FROM that is asked for, by the name it has
+ * there: a table, or a WITH name or subquery of the asker's. */
+static int count_rows(struct ph_session *session, const char *name)
+{
+    if (name == NULL)
+        return SQLITE_OK;
+    if (sqlite3_stricmp(name, "meta") == 0 || sqlite3_stricmp(name, "history_clock") == 0 ||
+        sqlite3_strnicmp(name, "sqlite_", 7) == 0)
+        return refuse(session, "\"%s\" is not one of the views " PH_VIEWS_TEXT, name);
+    if (session->past && record_of(name, true) == NULL && record_of(name, false) != NULL)
+        return no_history(session, name);
+    return SQLITE_OK;
+}
+
 static int read_any(struct ph_session *session, const char *table, const char *column,
     const char *database, const char *view)
 {
+    if (database == NULL && (column == NULL || column[0] == '\0'))
+        return count_rows(session, table);
     if (table == NULL || column == NULL || database == NULL)
         return refuse(session, "that cannot be read in a query");
     if (strcmp(database, "temp") != 0)
