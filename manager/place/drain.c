@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS_MAX 4
+#define ROUNDS_MAX 3
 #define RATINGS_MAX 8000000 /* of step 3: keeps the largest plans within about a second */
 
 struct plan {

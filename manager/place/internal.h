@@ -37,7 +37,7 @@ struct place_view {
     const struct ph_place_cluster *cluster;
     struct ph_place_node *moved; /* a plan's own sums, or NULL: the cluster's */
     const struct ph_map *planned; /* pool name -> const struct place_choice * of a plan, or NULL */
-    const char *from;
+    long from;      /* index of the node that is left, or -1 */
     double counted; /* nodes that count for balance */
     double mean_pools;
     struct place_sums sums[PLACE_DIMENSIONS];

@@ -49,9 +49,7 @@ const struct ph_place_node *place_node(const struct place_view *view, size_t ind
 
 bool place_counts(const struct place_view *view, size_t index)
 {
-    const struct ph_place_node *node = place_node(view, index);
-
-    return node->available && (view->from == NULL || strcmp(view->from, node->node->name) != 0);
+    return place_node(view, index)->available && (long)index != view->from;
 }
 
 int64_t place_capacity(const struct ph_place_node *node, enum place_dimension dimension)
@@ -219,7 +217,7 @@ enum place_rule place_forbidden(
     const char *name = node->node->name;
     const struct ph_place_copy *copy;
 
-    if (question->from != NULL && strcmp(question->from, name) == 0)
+    if ((long)index == view->from)
         return PLACE_RULE_FROM;
     if (question->only != NULL && strcmp(question->only, name) != 0)
         return PLACE_RULE_ONLY;
@@ -241,11 +239,17 @@ enum place_rule place_forbidden(
     return PLACE_RULES;
 }
 
+static const char *unit_of(enum place_dimension dimension)
+{
+    return dimension == PLACE_CPU      ? "thousandths of a processor"
+           : dimension == PLACE_MEMORY ? "MiB memory"
+                                       : "MiB disk";
+}
+
 /* Kept here because it must agree with place_forbidden(). */
 void place_say_forbidden(const struct place_view *view, const struct place_asked *asked,
     size_t index, enum place_rule rule, char *out, size_t size)
 {
-    static const char *const what[] = {"thousandths of a processor", "MiB memory", "MiB disk"};
     const struct ph_place_question *question = asked->question;
     const struct ph_place_node *node = place_node(view, index);
     const char *name = node->node->name;
@@ -294,7 +298,8 @@ void place_say_forbidden(const struct place_view *view, const struct place_asked
     case PLACE_RULE_CAPACITY:
         full = place_overfull(view, asked, index);
         ph_text_format(out, size, "needs %lld %s, %s has %lld of %lld left",
-            (long long)place_need(question->pool, (enum place_dimension)full), what[full], name,
+            (long long)place_need(question->pool, (enum place_dimension)full),
+            unit_of((enum place_dimension)full), name,
             (long long)(place_capacity(node, (enum place_dimension)full) -
                         place_used(node, (enum place_dimension)full)),
             (long long)place_capacity(node, (enum place_dimension)full));

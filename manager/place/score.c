@@ -43,79 +43,71 @@ static double capacity_for(
 
 /* Capacity assumed for nodes that did not say: the mean of those that did; else what makes the mean
  * load one half. Pools are counted in units of their own mean, as they have no capacity. */
-static double fallback_for(const struct place_view *view, const struct ph_place_question *question,
-    enum place_dimension dimension)
+static void set_fallbacks(struct place_view *view, const struct ph_place_question *question)
 {
-    double known = 0, capacity = 0, used = 0;
+    double known[PLACE_DIMENSIONS] = {0}, capacity[PLACE_DIMENSIONS] = {0};
+    double used[PLACE_DIMENSIONS] = {0};
 
+    view->counted = 0;
     for (size_t i = 0; i < view->cluster->node_count; i++) {
         const struct ph_place_node *node = place_node(view, i);
 
         if (!place_counts(view, i))
             continue;
-        used += (double)place_used(node, dimension);
-        if (place_capacity(node, dimension) > 0) {
-            known++;
-            capacity += (double)place_capacity(node, dimension);
+        view->counted++;
+        for (int d = 0; d < PLACE_DIMENSIONS; d++) {
+            int64_t offered = place_capacity(node, (enum place_dimension)d);
+
+            used[d] += (double)place_used(node, (enum place_dimension)d);
+            known[d] += offered > 0 ? 1 : 0;
+            capacity[d] += (double)offered;
         }
     }
-    if (known > 0)
-        return capacity / known;
-    if (question->pool != NULL)
-        used += (double)place_need(question->pool, dimension);
-    double mean = view->counted > 0 ? used / view->counted : 0;
+    double nodes = view->counted > 0 ? view->counted : 1;
 
-    if (dimension == PLACE_POOLS)
-        return mean < 1 ? 1 : mean;
-    return mean > 0 ? 2 * mean : 1;
-}
+    view->mean_pools = used[PLACE_POOLS] / nodes;
+    for (int d = 0; d < PLACE_DIMENSIONS; d++) {
+        if (question->pool != NULL)
+            used[d] += (double)place_need(question->pool, (enum place_dimension)d);
+        double mean = used[d] / nodes;
 
-static void sum_up(struct place_view *view, enum place_dimension dimension)
-{
-    struct place_sums *sums = &view->sums[dimension];
-    double total = 0;
-
-    sums->centre = 0;
-    for (size_t i = 0; i < view->cluster->node_count; i++) {
-        const struct ph_place_node *node = place_node(view, i);
-
-        if (place_counts(view, i))
-            total += load_of(
-                (double)place_used(node, dimension), capacity_for(view, node, dimension), 0);
-    }
-    sums->centre = view->counted > 0 ? total / view->counted : 0;
-    sums->sum = sums->squares = 0;
-    for (size_t i = 0; i < view->cluster->node_count; i++) {
-        const struct ph_place_node *node = place_node(view, i);
-
-        if (!place_counts(view, i))
-            continue;
-        double x = load_of(
-            (double)place_used(node, dimension), capacity_for(view, node, dimension), sums->centre);
-
-        sums->sum += x;
-        sums->squares += x * x;
+        if (known[d] > 0)
+            view->sums[d].fallback = capacity[d] / known[d];
+        else if (d == PLACE_POOLS)
+            view->sums[d].fallback = mean < 1 ? 1 : mean;
+        else
+            view->sums[d].fallback = mean > 0 ? 2 * mean : 1;
     }
 }
 
 void place_view_init(struct place_view *view, const struct ph_place_cluster *cluster,
     const struct ph_place_question *question)
 {
-    view->cluster = cluster;
-    view->from = question->from;
-    view->counted = 0;
-    double pools = 0;
+    bool first = true;
 
+    memset(view->sums, 0, sizeof view->sums);
+    view->cluster = cluster;
+    view->from = question->from != NULL ? place_find(cluster, question->from) : -1;
+    set_fallbacks(view, question);
     for (size_t i = 0; i < cluster->node_count; i++) {
-        if (place_counts(view, i)) {
-            view->counted++;
-            pools += (double)place_node(view, i)->pools;
+        const struct ph_place_node *node = place_node(view, i);
+
+        if (!place_counts(view, i))
+            continue;
+        for (int d = 0; d < PLACE_DIMENSIONS; d++) {
+            struct place_sums *sums = &view->sums[d];
+            enum place_dimension dimension = (enum place_dimension)d;
+            double capacity = capacity_for(view, node, dimension);
+            double used = (double)place_used(node, dimension);
+
+            if (first) /* any load that occurs will do as the centre */
+                sums->centre = load_of(used, capacity, 0);
+            double x = load_of(used, capacity, sums->centre);
+
+            sums->sum += x;
+            sums->squares += x * x;
         }
-    }
-    view->mean_pools = view->counted > 0 ? pools / view->counted : 0;
-    for (int i = 0; i < PLACE_DIMENSIONS; i++) {
-        view->sums[i].fallback = fallback_for(view, question, (enum place_dimension)i);
-        sum_up(view, (enum place_dimension)i);
+        first = false;
     }
 }
 
@@ -172,10 +164,10 @@ void place_ask(const struct place_view *view, const struct ph_place_question *qu
     }
 }
 
-static double deviation(double n, double sum, double squares)
+static double deviation(double share, double sum, double squares)
 {
-    double mean = sum / n;
-    double variance = squares / n - mean * mean;
+    double mean = sum * share;
+    double variance = squares * share - mean * mean;
 
     return variance > 0 ? sqrt(variance) : 0;
 }
@@ -186,6 +178,7 @@ static void rate_balance(const struct place_view *view, const struct place_asked
     const struct ph_place_node *node = place_node(view, index);
     const struct ph_pool *pool = asked->question->pool;
     bool counts = place_counts(view, index);
+    double share = view->counted > 0 ? 1 / view->counted : 0;
     bool held = place_copy_at(asked->question, node->node->name) != NULL;
 
     for (int i = 0; i < PLACE_DIMENSIONS; i++) {
@@ -214,9 +207,8 @@ static void rate_balance(const struct place_view *view, const struct place_asked
             sum += d;
             squares += 2 * x * d + d * d;
         }
-        if (view->counted > 0)
-            rating->spread += deviation(view->counted, sum, squares);
-        if (dimension != PLACE_POOLS && view->counted > 0 && x > sum / view->counted + CROWDED_LOAD)
+        rating->spread += deviation(share, sum, squares);
+        if (dimension != PLACE_POOLS && x > sum * share + CROWDED_LOAD)
             rating->crowded = true;
     }
     double pools = (double)node->pools - ((long)index == asked->here ? 1 : 0);
