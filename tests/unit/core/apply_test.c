@@ -1,0 +1,465 @@
+/* pool.apply: what is refused and where, what changes and what does not, all or nothing. */
+#include <time.h>
+
+#include "tests/unit/core/request_bed.h"
+
+static void add(struct ph_texts *texts, const char *item)
+{
+    assert_int_equal(ph_texts_add(texts, item), 0);
+}
+
+static const struct ph_change *change_of(const struct ph_applied *applied, const char *field)
+{
+    for (size_t i = 0; i < applied->changes.count; i++) {
+        const struct ph_change *change = &applied->changes.items[i];
+
+        if (strcmp(change->field == NULL ? "" : change->field, field) == 0)
+            return change;
+    }
+    fail_msg("no change of %s", field);
+    return NULL;
+}
+
+static void adds_and_is_idempotent(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_three();
+    struct ph_apply apply = {0};
+    const struct ph_applied *applied;
+
+    bed_vm(bed_spec(&apply, "web"), "httpd");
+    bed_spec(&apply, "db")->priority = 5;
+    apply.dry_run = true;
+    applied = bed_apply(bed, &apply);
+    assert_true(applied->dry_run);
+    assert_int_equal(applied->added, 2);
+    assert_int_equal(bed->effects.count, 1); /* the answer alone */
+
+    apply.dry_run = false;
+    applied = bed_apply(bed, &apply);
+    assert_false(applied->dry_run);
+    assert_int_equal(applied->added, 2);
+    assert_int_equal(applied->changes.count, 2);
+    assert_string_equal(applied->changes.items[0].action, "add");
+    assert_string_equal(applied->changes.items[0].pool, "web");
+    assert_int_equal(bed_saved(bed, &ph_record_pool), 2);
+    assert_int_equal(bed_saved(bed, &ph_record_vm), 1);
+    assert_string_equal(bed_event(bed, "command")->who, "alice");
+    assert_non_null(bed_event(bed, "pool-declared"));
+
+    applied = bed_apply(bed, &apply);
+    assert_int_equal(applied->unchanged, 2);
+    assert_int_equal(applied->added + applied->changed + applied->removed, 0);
+    assert_int_equal(applied->changes.count, 0);
+    assert_int_equal(bed->effects.count, 1); /* nothing stored, no event */
+    ph_record_fini(&ph_record_apply, &apply);
+    bed_free(bed);
+}
+
+static void shows_what_changes(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_three();
+    struct ph_apply apply = {0};
+    const struct ph_applied *applied;
+    struct ph_pool_spec *web = bed_spec(&apply, "web");
+
+    bed_vm(web, "httpd");
+    bed_vm(web, "old");
+    bed_apply(bed, &apply);
+
+    web->priority = -3;
+    web->failback = PH_FAILBACK_AT;
+    assert_int_equal(ph_set_text(&web->failback_at, "03:30"), 0);
+    add(&web->allow, "rack=\"a\"");
+    add(&web->vms.items[0].command, "-v");
+    ph_text_format(web->vms.items[1].name, sizeof web->vms.items[1].name, "new");
+    applied = bed_apply(bed, &apply);
+    assert_int_equal(applied->changed, 1);
+    assert_string_equal(change_of(applied, "priority")->before, "0");
+    assert_string_equal(change_of(applied, "priority")->after, "-3");
+    assert_string_equal(change_of(applied, "failback")->before, "\"no\"");
+    assert_string_equal(change_of(applied, "failback")->after, "\"at\"");
+    assert_string_equal(change_of(applied, "failback_at")->after, "\"03:30\"");
+    assert_string_equal(change_of(applied, "allow")->before, "[]");
+    assert_string_equal(change_of(applied, "allow")->after, "[\"rack=\\\"a\\\"\"]");
+    assert_non_null(strstr(change_of(applied, "vms.httpd")->after, "\"-v\""));
+    assert_null(change_of(applied, "vms.old")->after);
+    assert_null(change_of(applied, "vms.new")->before);
+    assert_int_equal(applied->changes.count, 7);
+    for (size_t i = 0; i < applied->changes.count; i++)
+        assert_string_equal(applied->changes.items[i].action, "change");
+
+    const struct ph_pool_view *view = bed_pool(bed, "web");
+
+    assert_int_equal(view->declared.priority, -3);
+    assert_int_equal(view->vms.count, 2);
+    assert_string_equal(view->vms.items[1].name, "new");
+    assert_true(ph_record_equal(&ph_record_pool_spec, &view->declared, web));
+
+    /* Only the order of the VMs. */
+    struct ph_vm_spec first = web->vms.items[0];
+
+    web->vms.items[0] = web->vms.items[1];
+    web->vms.items[1] = first;
+    applied = bed_apply(bed, &apply);
+    assert_int_equal(applied->changes.count, 1);
+    assert_string_equal(change_of(applied, "vms")->before, "[\"httpd\",\"new\"]");
+    assert_string_equal(change_of(applied, "vms")->after, "[\"new\",\"httpd\"]");
+    ph_record_fini(&ph_record_apply, &apply);
+    bed_free(bed);
+}
+
+/* ---- what is refused: each case spoils the second of two good pools ---- */
+static void two_names(struct ph_pool_spec *spec)
+{
+    ph_text_format(spec->name, 64, "web");
+}
+static void bad_name(struct ph_pool_spec *spec)
+{
+    ph_text_format(spec->name, 64, "../etc");
+}
+static void bad_driver(struct ph_pool_spec *spec)
+{
+    ph_text_format(spec->driver, 64, "zfs");
+}
+static void bad_cpu(struct ph_pool_spec *spec)
+{
+    spec->cpu = -1;
+}
+static void bad_copies(struct ph_pool_spec *spec)
+{
+    spec->copies = PH_COPIES_MAX + 1;
+}
+static void short_loss(struct ph_pool_spec *spec)
+{
+    spec->copies = 1;
+    spec->sync_interval_s = 60;
+    spec->max_data_loss_s = 59;
+}
+static void no_interval(struct ph_pool_spec *spec)
+{
+    spec->copies = 1;
+    spec->max_data_loss_s = 59;
+}
+static void no_time(struct ph_pool_spec *spec)
+{
+    spec->failback = PH_FAILBACK_AT;
+}
+static void bad_time(struct ph_pool_spec *spec)
+{
+    spec->failback = PH_FAILBACK_AT;
+    ph_set_text(&spec->failback_at, "24:00");
+}
+static void time_for_nothing(struct ph_pool_spec *spec)
+{
+    ph_set_text(&spec->failback_at, "03:00");
+}
+static void bad_word(struct ph_pool_spec *spec)
+{
+    add(&spec->allow, "n1");
+    add(&spec->allow, "N 2");
+}
+static void word_twice(struct ph_pool_spec *spec)
+{
+    add(&spec->prefer, "n1");
+    add(&spec->prefer, "n1");
+}
+static void unknown_together(struct ph_pool_spec *spec)
+{
+    add(&spec->together, "nowhere");
+}
+static void unknown_apart(struct ph_pool_spec *spec)
+{
+    add(&spec->apart, "nowhere");
+}
+static void self_apart(struct ph_pool_spec *spec)
+{
+    add(&spec->apart, "db");
+}
+static void self_together(struct ph_pool_spec *spec)
+{
+    add(&spec->together, "db");
+}
+static void both(struct ph_pool_spec *spec)
+{
+    add(&spec->together, "web");
+    add(&spec->apart, "web");
+}
+static void against_the_other(struct ph_pool_spec *spec)
+{
+    add(&spec->apart, "mail");
+}
+static void vm_twice(struct ph_pool_spec *spec)
+{
+    bed_vm(spec, "a");
+    bed_vm(spec, "b");
+    bed_vm(spec, "a");
+}
+static void bad_kind(struct ph_pool_spec *spec)
+{
+    ph_text_format(bed_vm(spec, "a")->kind, 64, "qemu");
+}
+static void no_command(struct ph_pool_spec *spec)
+{
+    ph_texts_fini(&bed_vm(spec, "a")->command);
+}
+static void bad_placeholder(struct ph_pool_spec *spec)
+{
+    add(&bed_vm(spec, "a")->command, "--dir={poolpath}");
+}
+static void bad_signal(struct ph_pool_spec *spec)
+{
+    ph_text_format(bed_vm(spec, "a")->stop_signal, 64, "kill");
+}
+static void bad_variable(struct ph_pool_spec *spec)
+{
+    add(&bed_vm(spec, "a")->environment, "1A=b");
+}
+static void our_variable(struct ph_pool_spec *spec)
+{
+    add(&bed_vm(spec, "a")->environment, "POOLHERD_NODE=x");
+}
+static void variable_twice(struct ph_pool_spec *spec)
+{
+    struct ph_vm_spec *vm = bed_vm(spec, "a");
+
+    add(&vm->environment, "A=1");
+    add(&vm->environment, "A=2");
+}
+
+static void bad_declarations_change_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*spoil)(struct ph_pool_spec *spec);
+        const char *field, *says;
+    } cases[] = {
+        {two_names, "pools[1].name", "twice"},
+        {bad_name, "pools[1].name", ""},
+        {bad_driver, "pools[1].driver", "there are directory and btrfs"},
+        {bad_cpu, "pools[1].cpu", ""},
+        {bad_copies, "pools[1].copies", ""},
+        {short_loss, "pools[1].max_data_loss_s", "must be at least sync_interval_s (60)"},
+        {no_interval, "pools[1].sync_interval_s", "1 to 59"},
+        {no_time, "pools[1].failback_at", "HH:MM"},
+        {bad_time, "pools[1].failback_at", "\"24:00\" must be a time of day"},
+        {time_for_nothing, "pools[1].failback_at", "failback: at"},
+        {bad_word, "pools[1].allow[1]", "must be a node's name, or a label"},
+        {word_twice, "pools[1].prefer[1]", "twice"},
+        {unknown_together, "pools[1].together[0]", "no pool nowhere"},
+        {unknown_apart, "pools[1].apart[0]", "no pool nowhere"},
+        {self_apart, "pools[1].apart[0]", "itself"},
+        {self_together, "pools[1].together[0]", "itself"},
+        {both, "pools[1].apart[0]", "both together and apart"},
+        {against_the_other, "pools[1].apart[0]", "both together and apart"},
+        {vm_twice, "pools[1].vms", "vm a is declared twice"},
+        {bad_kind, "pools[1].vms[0].kind", "there is process"},
+        {no_command, "pools[1].vms[0].command", "needs a command"},
+        {bad_placeholder, "pools[1].vms[0].command[2]",
+            "{pool_path}, {pool}, {node}, {epoch}, {vm}"},
+        {bad_signal, "pools[1].vms[0].stop_signal", "term"},
+        {bad_variable, "pools[1].vms[0].environment[0]", "NAME=value"},
+        {our_variable, "pools[1].vms[0].environment[0]", "agent"},
+        {variable_twice, "pools[1].vms[0].environment[1]", "A is set twice"},
+    };
+    struct bed *bed = bed_three();
+    struct ph_apply before = {0};
+
+    /* Declared before, and not in the file: its rules count too. */
+    add(&bed_spec(&before, "mail")->together, "db");
+    bed_spec(&before, "db");
+    bed_apply(bed, &before);
+    ph_record_fini(&ph_record_apply, &before);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ph_apply apply = {0};
+
+        bed_spec(&apply, "web");
+        cases[i].spoil(bed_spec(&apply, "db"));
+        bed_refused(bed, PH_MSG_APPLY, &apply, "bad_input", cases[i].field, cases[i].says);
+        ph_record_fini(&ph_record_apply, &apply);
+    }
+    assert_int_equal(((struct ph_pools_shown *)bed_get(
+                          bed, PH_MSG_POOL_LIST, &(struct ph_nothing){0}, PH_MSG_POOLS_SHOWN))
+                         ->pools.count,
+        2);
+    bed_free(bed);
+}
+
+static void lenient_where_nodes_may_come_later(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_three();
+    struct ph_apply apply = {0};
+    struct ph_pool_spec *web = bed_spec(&apply, "web");
+    struct ph_vm_spec *vm = bed_vm(web, "a");
+
+    web->copies = PH_COPIES_MAX;
+    add(&web->allow, "n9");
+    /* Braces that are no placeholder stand for themselves. */
+    add(&vm->command, "${HOME} {} { {\"a\":1} {Pool} {pool{vm}");
+    add(&vm->command, "{pool}{node}{epoch}{vm}");
+    assert_int_equal(bed_apply(bed, &apply)->added, 1);
+    const struct ph_pool_view *view = bed_pool(bed, "web");
+
+    assert_string_equal(view->node, "");
+    assert_true(view->reason != NULL && view->reason[0] != '\0');
+    ph_record_fini(&ph_record_apply, &apply);
+    bed_free(bed);
+}
+
+static void the_driver_stays_with_the_data(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new();
+    struct ph_pool row = {.state = PH_POOL_UNASSIGNED, .epoch = 3, .created = true, .revision = 1};
+    struct ph_apply apply = {0};
+
+    ph_text_format(row.name, sizeof row.name, "web");
+    ph_text_format(row.driver, sizeof row.driver, "directory");
+    row.desired = PH_DESIRED_INACTIVE;
+    bed_node(bed, "n1");
+    bed_load(bed, &ph_record_pool, &row);
+    bed_ready(bed);
+    ph_text_format(bed_spec(&apply, "web")->driver, 64, "btrfs");
+    apply.pools.items[0].desired = PH_DESIRED_INACTIVE;
+    bed_refused(bed, PH_MSG_APPLY, &apply, "state_forbids", "pools[0].driver", "directory");
+    ph_record_fini(&ph_record_apply, &apply);
+    bed_free(bed);
+}
+
+static void prunes_what_is_not_named(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_three();
+    struct ph_apply apply = {0};
+    const struct ph_applied *applied;
+
+    bed_spec(&apply, "a")->desired = PH_DESIRED_INACTIVE;
+    bed_spec(&apply, "b")->desired = PH_DESIRED_INACTIVE;
+    bed_spec(&apply, "c")->desired = PH_DESIRED_INACTIVE;
+    bed_apply(bed, &apply);
+    ph_record_fini(&ph_record_apply, &apply);
+
+    /* A rule about a pool that would go is a fault. */
+    add(&bed_spec(&apply, "b")->together, "c");
+    apply.pools.items[0].desired = PH_DESIRED_INACTIVE;
+    apply.prune = true;
+    bed_refused(bed, PH_MSG_APPLY, &apply, "bad_input", "pools[0].together[0]", "no pool c");
+    ph_texts_fini(&apply.pools.items[0].together);
+    apply.dry_run = true;
+    applied = bed_apply(bed, &apply);
+    assert_int_equal(applied->removed, 2);
+    assert_int_equal(applied->unchanged, 1);
+    assert_string_equal(applied->changes.items[0].action, "remove");
+    assert_string_equal(applied->changes.items[0].pool, "a");
+    assert_string_equal(applied->changes.items[1].pool, "c");
+    apply.dry_run = false;
+    applied = bed_apply(bed, &apply);
+    assert_int_equal(applied->removed, 2);
+    /* Nothing of them ran, so that they are gone, or a job is at it. */
+    apply.prune = false;
+    bed_get(bed, PH_MSG_POOL_LIST, &(struct ph_nothing){0}, PH_MSG_POOLS_SHOWN);
+    ph_record_fini(&ph_record_apply, &apply);
+    bed_free(bed);
+}
+
+static void relations_follow_the_rules(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_three();
+    struct ph_apply apply = {0};
+
+    /* b says that it is apart from a: then a may not join b either, whoever declared it. */
+    bed_spec(&apply, "a");
+    add(&bed_spec(&apply, "b")->apart, "a");
+    bed_apply(bed, &apply);
+    char first[64];
+
+    ph_text_format(first, sizeof first, "%s", bed_pool(bed, "a")->node);
+    assert_string_not_equal(first, "");
+    assert_string_not_equal(bed_pool(bed, "b")->node, first);
+    /* The rule can go again, and come back. */
+    ph_texts_fini(&apply.pools.items[1].apart);
+    assert_int_equal(bed_apply(bed, &apply)->changed, 1);
+    add(&apply.pools.items[0].apart, "b");
+    assert_int_equal(bed_apply(bed, &apply)->changed, 1);
+    ph_record_fini(&ph_record_apply, &apply);
+    bed_free(bed);
+}
+
+static void empty_files_do_nothing(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_three();
+    struct ph_apply apply = {0};
+
+    assert_int_equal(bed_apply(bed, &apply)->added, 0);
+    assert_int_equal(bed->effects.count, 1);
+    bed->role = PH_ROLE_VIEWER;
+    bed_refused(bed, PH_MSG_APPLY, &apply, "not_allowed", "", "operator");
+    bed_free(bed);
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Not a timing test: it catches work that grows with the square of the pools, of which 10,000 make
+ * minutes. */
+static void ten_thousand_pools(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_three();
+    struct ph_apply apply = {0};
+    char name[32];
+    double start;
+
+    for (int i = 0; i < 10000; i++) {
+        ph_text_format(name, sizeof name, "p%05d", (i * 7919) % 10000);
+        struct ph_pool_spec *spec = bed_spec(&apply, name);
+
+        spec->cpu = spec->memory_mib = spec->disk_mib = 0;
+        spec->desired = PH_DESIRED_ACTIVE;
+        bed_vm(spec, "a");
+        if (i > 0)
+            add(i % 2 ? &spec->together : &spec->apart, apply.pools.items[i - 1].name);
+    }
+    start = seconds();
+    assert_int_equal(bed_apply(bed, &apply)->added, 10000);
+    double added = seconds() - start;
+
+    for (int i = 0; i < 10000; i++)
+        apply.pools.items[i].priority = 1;
+    start = seconds();
+    assert_int_equal(bed_apply(bed, &apply)->changed, 10000);
+    double changed = seconds() - start;
+
+    start = seconds();
+    assert_int_equal(bed_apply(bed, &apply)->unchanged, 10000);
+    print_message("10000 pools: added in %.2f s, changed in %.2f s, compared in %.2f s\n", added,
+        changed, seconds() - start);
+    assert_true(added < 30 && changed < 30);
+    ph_record_fini(&ph_record_apply, &apply);
+    bed_free(bed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(adds_and_is_idempotent),
+        cmocka_unit_test(shows_what_changes),
+        cmocka_unit_test(bad_declarations_change_nothing),
+        cmocka_unit_test(lenient_where_nodes_may_come_later),
+        cmocka_unit_test(the_driver_stays_with_the_data),
+        cmocka_unit_test(prunes_what_is_not_named),
+        cmocka_unit_test(relations_follow_the_rules),
+        cmocka_unit_test(empty_files_do_nothing),
+        cmocka_unit_test(ten_thousand_pools),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
