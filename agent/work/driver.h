@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include "agent/guard/cgroup.h"
 #include "agent/guard/guard.h"
+#include "agent/work/log.h"
 #include "proto/catalogue.h"
 
 struct ph_work_context {
@@ -25,12 +26,14 @@ struct ph_work_context {
     const char *cgroup;        /* "" when there is none */
     const char *marker;        /* POOLHERD_MARK */
     struct ph_guard *guard;
+    const char *log_program; /* poolherd-log; NULL: beside this program's own file */
 };
 
 struct ph_work_process {
     pid_t pid;
     uint64_t start_time; /* of /proc/PID/stat: tells a reused pid */
-    int pid_fd;          /* readable when it ended (pidfd_open); -1 where there is none. Owned */
+    int pid_fd; /* readable when it ended (pidfd_open); -1 where there is none. Whoever holds the
+                            struct closes it; no driver does */
 };
 
 struct ph_work_driver {
@@ -40,10 +43,12 @@ struct ph_work_driver {
     /* Whether the declaration makes sense to this driver. -EINVAL with field. */
     int (*check)(const struct ph_vm *vm, struct ph_error *error);
     /* Starts it; 0 once exec succeeded. -ESTALE when the lease ended meanwhile. Writes the pid file
-     * before exec, so that a crash of the agent at any instant leaves nothing unknown. */
+     * before exec, so that a crash of the agent at any instant leaves nothing unknown. What is left of an
+     * earlier run of the same VM is killed first. The pool is registered with the guard by the caller. */
     int (*start)(const struct ph_work_context *context, struct ph_work_process *process_out,
         struct ph_error *error);
-    /* Signal, wait stop_timeout_ms, SIGKILL to its whole group, wait. 0 when nothing is left. */
+    /* Signal, wait stop_timeout_ms, SIGKILL to everything of it, wait. 0 when nothing is left; -EBUSY when
+     * something will not die. With pid 0 (its first process is gone) it kills what that one left. */
     int (*stop)(const struct ph_work_context *context, struct ph_work_process *process,
         struct ph_error *error);
     /* Finds it running from an earlier agent process. -ENOENT when it is not. */
@@ -51,14 +56,11 @@ struct ph_work_driver {
 };
 
 const struct ph_work_driver *ph_work_driver_find(const char *name); /* NULL: none of that name */
-extern const struct ph_work_driver *const ph_work_drivers[]; /* NULL-terminated */
+extern const struct ph_work_driver *const ph_work_drivers[];        /* NULL-terminated */
 
 /* The pool's cgroup: ph_cgroup_parent(), ph_cgroup_make(), ph_cgroup_remove(): agent/guard/cgroup.h,
  * where the guard, which must not depend on this library, finds them too. */
 
 /* Waits for an ended child (ours) or tells that another's is gone; exit status or -1. */
 int ph_work_exit_status(const struct ph_work_process *process);
-/* Cuts a log over the limit to its newer half. Called now and then by the agent. */
-void ph_work_log_trim(const char *path, size_t limit);
-
 #endif
