@@ -109,7 +109,10 @@ void ph_agent_adopt(struct ph_agent *agent)
             continue;
         }
         bool released = pool->local == PH_LOCAL_RELEASED && pool->order.kind == PH_ORDER_DEACTIVATE;
+        bool clean = released || pool->local == PH_LOCAL_COPY || pool->local == PH_LOCAL_NONE;
         pool->unsequenced = pool->owner_data && !released;
+        /* An activation that came true after all, a release that was not finished: once more. */
+        pool->data_active = pool->owner_data && !clean;
         if (pool->order.kind == PH_ORDER_ACTIVATE) {
             adopt_activate(agent, pool, alive);
             continue;
@@ -122,7 +125,7 @@ void ph_agent_adopt(struct ph_agent *agent)
                 pool->peers[j].last_done = true; /* as far as anybody still waits for them */
             }
         } else if (pool->order.kind == PH_ORDER_DROP) {
-            pool->settled = pool->local == PH_LOCAL_NONE;
+            pool->settled = pool->local == PH_LOCAL_NONE && pool->data_epoch == 0;
         } else if (pool->order.kind == PH_ORDER_HOLD) {
             pool->settled = pool->local == PH_LOCAL_COPY;
             pool->unsequenced = false;

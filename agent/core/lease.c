@@ -94,8 +94,9 @@ bool ph_agent_accept_term(
     if (term > lease->term) {
         lease->term = term;
         (void)ph_text_format(lease->manager, sizeof(lease->manager), "%s", manager);
-        ph_agent_save_meta_int(agent, "term", term);
+        /* In this order: with the id alone stored the new manager's term is still taken as new. */
         ph_agent_save_meta(agent, "manager", manager);
+        ph_agent_save_meta_int(agent, "term", term);
         agent->new_term = true;
         ph_agent_want_hello(agent);
         ph_agent_prune(agent);

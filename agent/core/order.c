@@ -12,6 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool ordered(const struct ph_order *order, const char *vm)
+{
+    for (size_t i = 0; i < order->vms.count; i++) {
+        if (strcmp(order->vms.items[i].name, vm) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Fills the order to store from the one in force and the VMs as they are. */
 static int stored_order(const struct ph_agent_pool *pool, struct ph_order *order)
 {
@@ -30,7 +40,7 @@ static int stored_order(const struct ph_agent_pool *pool, struct ph_order *order
     }
     for (size_t i = 0; i < pool->vm_count; i++) {
         const struct ph_agent_vm *vm = &pool->vms[i];
-        if (!vm->removed || !ph_agent_vm_alive(vm)) {
+        if (!ph_agent_vm_alive(vm) || ordered(&pool->order, vm->spec.name)) {
             continue;
         }
         struct ph_vm *copy = ph_many_add(&ph_record_vm, (struct ph_many *)(void *)&order->vms);
@@ -124,6 +134,9 @@ static void take(struct ph_agent *agent, struct ph_agent_pool *pool, const struc
         if (pool->phase == PH_AP_IDLE) {
             ph_agent_pool_set_local(pool, PH_LOCAL_ACTIVATING);
         }
+    } else if (order->kind == PH_ORDER_DEACTIVATE && pool->phase == PH_AP_IDLE) {
+        /* Stored as "released" it would look done to a restarted agent. */
+        ph_agent_pool_set_local(pool, PH_LOCAL_DEACTIVATING);
     }
     const struct ph_peer_list none = {0};
     bool owner = order->kind == PH_ORDER_ACTIVATE || order->kind == PH_ORDER_DEACTIVATE;

@@ -65,6 +65,7 @@ struct ph_agent_pool *ph_agent_pool_add(struct ph_agent *agent, const char *name
     }
     (void)ph_text_format(pool->name, sizeof(pool->name), "%s", name);
     pool->wake_ms = PH_NEVER;
+    pool->active_epoch = -1;
     if (ph_map_put(&agent->pools, pool->name, pool) != 0) {
         free(pool);
         return NULL;
@@ -135,7 +136,8 @@ bool ph_agent_pool_wanted(const struct ph_agent *agent, const struct ph_agent_po
            ph_agent_may_run(agent, pool);
 }
 
-/* A release that nobody waits for: an activation that hung came true after it was given up. */
+/* A release that nobody waits for: after the end of a lease, or of an activation that came true after
+ * it was given up. */
 static void clean_up_late(struct ph_agent *agent, struct ph_agent_pool *pool)
 {
     if (pool->data_active && !ph_agent_pool_wanted(agent, pool) && ph_agent_may_act(agent) &&
@@ -297,10 +299,13 @@ void ph_agent_pool_lease_ended(struct ph_agent *agent, struct ph_agent_pool *poo
     }
     ph_agent_vms_reset(pool);
     pool->ran = false;
-    pool->data_active = false;
+    /* data_active stays: an activation may have come true beside the guard's release. It is released
+     * by its driver too, which does no harm and lets the driver write down how it was left. */
+    pool->active_epoch = -1;
     ph_agent_pool_set_phase(pool, PH_AP_IDLE);
     ph_agent_pool_reason(pool, "%s", "");
     if (pool->has_order && pool->order.kind != PH_ORDER_ACTIVATE) {
+        ph_agent_pool_set_local(pool, PH_LOCAL_DEACTIVATING);
         return; /* the order is carried on from here */
     }
     ph_agent_pool_set_local(pool, pool->failed ? PH_LOCAL_FAILED : PH_LOCAL_RELEASED);

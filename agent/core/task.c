@@ -182,7 +182,7 @@ static void activated(struct ph_agent *agent, struct ph_agent_pool *pool,
         pool->unsequenced = true;
         pool->report_dirty = true;
         if (task->generation != agent->lease.generation || !ph_agent_lease_valid(agent)) {
-            pool->active_epoch = 0; /* outlived its lease: to be activated anew before it counts */
+            pool->active_epoch = -1; /* outlived its lease: to be activated anew before it counts */
         }
         return;
     }

@@ -155,6 +155,7 @@ bool ph_agent_phase_dropping(struct ph_agent *agent, struct ph_agent_pool *pool)
         ph_agent_pool_set_phase(pool, PH_AP_IDLE);
         return true;
     }
+    ph_agent_pool_set_local(pool, PH_LOCAL_DEACTIVATING);
     if (agent->now_ms >= pool->retry_ms) {
         ph_agent_pool_step(pool, "removing every trace");
         (void)ph_agent_task_start(agent, pool, PH_TASK_DROP, NULL, NULL, false);
@@ -190,10 +191,7 @@ static void deactivated(
     }
     pool->data_active = false;
     ph_agent_pool_reason(pool, "%s", pool->failed ? pool->reason : "");
-    if (pool->phase != PH_AP_RELEASING) {
-        return; /* a late activation was taken back */
-    }
-    pool->released = true;
+    pool->released = pool->phase == PH_AP_RELEASING;
     if (pool->owner_data) {
         if (result->data_epoch > pool->data_epoch) {
             pool->data_epoch = result->data_epoch;

@@ -63,9 +63,9 @@ static bool valid_vms(const struct ph_agent_pool *pool, struct ph_error *error)
     const char *name = pool->name;
     for (size_t i = 0; i < pool->vm_count; i++) {
         const struct ph_agent_vm *vm = &pool->vms[i];
-        RULE(vm->state != PH_VM_RUNNING || pool->phase == PH_AP_ACTIVATING ||
-             pool->phase == PH_AP_RUNNING || pool->phase == PH_AP_STOPPING ||
-             pool->phase == PH_AP_KILLING);
+        RULE(vm->state != PH_VM_RUNNING ||
+             (pool->phase != PH_AP_IDLE && pool->phase != PH_AP_COPYING &&
+                 pool->phase != PH_AP_DROPPING));
         RULE(vm->state != PH_VM_RUNNING || pool->ran);
         RULE(vm->state != PH_VM_STARTING || vm->task);
         bool found = ph_agent_task_find(pool, PH_TASK_VM_START, vm->spec.name) != NULL ||
@@ -97,7 +97,11 @@ static bool valid_pool(
     RULE(!pool->has_order || pool->order.term <= agent->lease.term);
     RULE(pool->has_order || pool->phase == PH_AP_IDLE);
     RULE(pool->report_acked <= pool->report_number);
-    RULE(local_fits(pool));
+    if (!local_fits(pool)) {
+        (void)ph_error_set(error, PH_FAILED, name, "invariant broken: in phase %d it is called %s",
+            (int)pool->phase, ph_enum_word(&ph_enum_local_state, (int)pool->local));
+        return false;
+    }
     RULE(pool->phase != PH_AP_RUNNING || pool->data_active);
     RULE(pool->phase != PH_AP_COPYING || (!pool->ran && !pool->data_active));
     RULE(pool->phase != PH_AP_IDLE || !pool->ran || !pool->has_order || pool->touched ||

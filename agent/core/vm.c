@@ -323,7 +323,7 @@ void ph_agent_vm_result(struct ph_agent *agent, struct ph_agent_pool *pool,
         return;
     }
     if (task->kind == PH_TASK_VM_STOP) {
-        if (result->status == 0) {
+        if (result->status == 0 || !pool->ran) { /* !ran: a kill was done meanwhile */
             vm->pid = 0;
             vm->attempted = false;
             vm->stop_failed = false;
@@ -342,6 +342,7 @@ void ph_agent_vm_result(struct ph_agent *agent, struct ph_agent_pool *pool,
         start_failed(agent, pool, vm, result);
         return;
     }
+    pool->ran = true; /* also when it comes true after a kill: then another one is due */
     vm->pid = result->pid;
     vm->started_ms = agent->now_ms;
     vm->retry_ms = 0;

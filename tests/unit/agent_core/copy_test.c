@@ -117,8 +117,8 @@ static void test_limit_and_order(void **state)
     assert_non_null(world_task(&world, "b", PH_TASK_COPY, NULL));
     assert_null(world_task(&world, "a", PH_TASK_COPY, NULL));
     /* An urgent one goes before one that waits longer. */
-    world_activate(&world, "d", 1,
-        &(struct world_order){.peers = {"n3"}, .interval_s = 600, .urgent = 1});
+    world_activate(
+        &world, "d", 1, &(struct world_order){.peers = {"n3"}, .interval_s = 600, .urgent = 1});
     world_done(&world, "b", PH_TASK_COPY, NULL, 0);
     assert_non_null(world_task(&world, "d", PH_TASK_COPY, NULL));
     assert_null(world_task(&world, "a", PH_TASK_COPY, NULL));
@@ -162,7 +162,8 @@ static void test_repeated_until_acknowledged(void **state)
     setup(&world);
     world_activate(&world, "p", 1, &(struct world_order){.peers = {"n2"}});
     world_done(&world, "p", PH_TASK_COPY, "n2", 0);
-    int64_t age_ms = ((const struct ph_copy_report *)world_sent(&world, PH_MSG_COPY_REPORT))->age_ms;
+    int64_t age_ms =
+        ((const struct ph_copy_report *)world_sent(&world, PH_MSG_COPY_REPORT))->age_ms;
     uint64_t sent_ms = world.now_ms;
     const struct ph_copy_report *report = NULL;
     while (report == NULL) {

@@ -11,8 +11,8 @@ static void test_taken_in_saved_then_done(void **state)
     (void)state;
     struct world world;
     setup(&world);
-    world_order(&world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 4,
-                                 .create = true, .vms = {"a"}});
+    world_order(&world, "p",
+        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 4, .create = true, .vms = {"a"}});
     /* The row comes before the task and the report. */
     size_t save = 99, task = 99, report = 99;
     for (size_t i = 0; i < world.effects.count; i++) {
@@ -70,8 +70,8 @@ static void test_older_ones_are_ignored(void **state)
     world_destroy(&world);
 }
 
-static void refused(struct world *world, const char *pool, const struct world_order *order,
-    const char *word)
+static void refused(
+    struct world *world, const char *pool, const struct world_order *order, const char *word)
 {
     world_order(world, pool, order);
     const struct ph_report *report = world_sent(world, PH_MSG_REPORT);
@@ -111,8 +111,8 @@ static void test_stale_manager_is_ignored(void **state)
     assert_int_equal(world.assignment_count, rows);
     assert_non_null(world_effect(&world, PH_AF_NOTE));
     struct ph_order order;
-    world_fill_order(&world, "q",
-        &(struct world_order){.kind = PH_ORDER_HOLD, .epoch = 1, .term = 3}, &order);
+    world_fill_order(
+        &world, "q", &(struct world_order){.kind = PH_ORDER_HOLD, .epoch = 1, .term = 3}, &order);
     assert_int_equal(ph_set_text(&order.manager, "other"), 0);
     world_message(&world, PH_MSG_ORDER, &order);
     assert_int_equal(world.assignment_count, rows);

@@ -23,8 +23,8 @@ static void test_up_and_down_in_order(void **state)
     (void)state;
     struct world world;
     setup(&world);
-    world_order(&world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1,
-                                 .vms = {"a", "b", "c"}});
+    world_order(&world, "p",
+        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a", "b", "c"}});
     assert_null(world_task(&world, "p", PH_TASK_VM_START, NULL));
     world_done(&world, "p", PH_TASK_ACTIVATE, NULL, 0);
     const char *up[] = {"a", "b", "c"};
@@ -56,8 +56,8 @@ static void test_failed_activation(void **state)
     (void)state;
     struct world world;
     setup(&world);
-    world_order(&world, "p",
-        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a"}});
+    world_order(
+        &world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a"}});
     world_done(&world, "p", PH_TASK_ACTIVATE, NULL, -ENOSPC);
     world_expect(&world, PH_LOCAL_FAILED);
     const struct ph_report *report = world_sent(&world, PH_MSG_REPORT);
@@ -65,8 +65,8 @@ static void test_failed_activation(void **state)
     world_run(&world, 60000, 1);
     assert_int_equal(world_task_count(&world), 0);
     /* The manager decides when to try again, by a new order. */
-    world_order(&world, "p",
-        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 2, .vms = {"a"}});
+    world_order(
+        &world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 2, .vms = {"a"}});
     world_done(&world, "p", PH_TASK_ACTIVATE, NULL, 0);
     world_done(&world, "p", PH_TASK_VM_START, "a", 0);
     world_expect(&world, PH_LOCAL_ACTIVE);
@@ -89,8 +89,8 @@ static void test_hanging_activation(void **state)
     world_order(&world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 2});
     world_run(&world, 5000, 1);
     assert_int_equal(world_task_count(&world), 1);
-    world_order(&world, "p",
-        &(struct world_order){.kind = PH_ORDER_HOLD, .epoch = 3, .sources = {"n2"}});
+    world_order(
+        &world, "p", &(struct world_order){.kind = PH_ORDER_HOLD, .epoch = 3, .sources = {"n2"}});
     assert_int_equal(world.allow_count, 0);
     /* It came true after all: that is taken back, then the order is carried out. */
     struct ph_task_result result = {.status = 0, .data_epoch = 1};
@@ -174,8 +174,7 @@ static void test_last_copy_holds_the_release(void **state)
     world_done(&world, "p", PH_TASK_COPY, "n2", 0);
     world_done(&world, "p", PH_TASK_COPY, "n3", 0);
     world_order(&world, "p",
-        &(struct world_order){
-            .kind = PH_ORDER_DEACTIVATE, .epoch = 1, .peers = {"!n2", "n3"}});
+        &(struct world_order){.kind = PH_ORDER_DEACTIVATE, .epoch = 1, .peers = {"!n2", "n3"}});
     world_done(&world, "p", PH_TASK_VM_STOP, "a", 0);
     world_done(&world, "p", PH_TASK_KILL, NULL, 0);
     world_done(&world, "p", PH_TASK_DEACTIVATE, NULL, 0);
@@ -285,8 +284,8 @@ static void test_lease_end_in_every_phase(void **state)
     for (int stage = 0; stage < 7; stage++) {
         struct world world;
         setup(&world);
-        world_order(&world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1,
-                                     .vms = {"a"}});
+        world_order(&world, "p",
+            &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a"}});
         const struct {
             enum ph_task_kind kind;
             const char *name;
@@ -310,8 +309,8 @@ static void test_lease_end_in_every_phase(void **state)
         if (tasks > 0 && stage != 5) {
             assert_int_equal(world_task_count(&world), tasks);
         }
-        world_order(&world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 2,
-                                     .vms = {"a"}});
+        world_order(&world, "p",
+            &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 2, .vms = {"a"}});
         for (int i = 0; i < 12 && world_task_count(&world) > 0; i++) {
             for (size_t j = 0; j < WORLD_TASKS; j++) {
                 struct ph_task *task = world.tasks[j];
@@ -324,8 +323,8 @@ static void test_lease_end_in_every_phase(void **state)
             }
         }
         world_run(&world, 600, 1);
-        world_order(&world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 2,
-                                     .vms = {"a"}});
+        world_order(&world, "p",
+            &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 2, .vms = {"a"}});
         world_expect(&world, PH_LOCAL_ACTIVE);
         assert_int_equal(world_vm_state(&world, "a"), PH_VM_RUNNING);
         world_destroy(&world);
@@ -338,8 +337,8 @@ static void test_owner_becomes_holder(void **state)
     struct world world;
     setup(&world);
     world_activate(&world, "p", 1, NULL);
-    world_order(&world, "p",
-        &(struct world_order){.kind = PH_ORDER_HOLD, .epoch = 2, .sources = {"n2"}});
+    world_order(
+        &world, "p", &(struct world_order){.kind = PH_ORDER_HOLD, .epoch = 2, .sources = {"n2"}});
     assert_int_equal(world.allow_count, 0); /* no data is taken while it is still active here */
     world_done(&world, "p", PH_TASK_VM_STOP, "web", 0);
     world_done(&world, "p", PH_TASK_KILL, NULL, 0);

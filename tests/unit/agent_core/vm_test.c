@@ -76,8 +76,8 @@ static void test_failed_start(void **state)
     (void)state;
     struct world world;
     setup(&world);
-    world_order(&world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1,
-                                 .vms = {"a", "b", "c"}});
+    world_order(&world, "p",
+        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a", "b", "c"}});
     world_done(&world, "p", PH_TASK_ACTIVATE, NULL, 0);
     world_done(&world, "p", PH_TASK_VM_START, "a", -ENOENT);
     assert_int_equal(world_vm_state(&world, "a"), PH_VM_BACKOFF);
@@ -120,8 +120,8 @@ static void test_declaration_changes(void **state)
     setup(&world);
     world_activate(&world, "p", 1, &(struct world_order){.vms = {"a", "b", "c"}});
     /* "a" stays, "b" gets another command, "c" goes, "d" comes. */
-    world_order(&world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1,
-                                 .vms = {"a", "b=other", "d"}});
+    world_order(&world, "p",
+        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a", "b=other", "d"}});
     assert_null(world_task(&world, "p", PH_TASK_VM_STOP, "a"));
     assert_null(world_task(&world, "p", PH_TASK_ACTIVATE, NULL));
     struct ph_task *stop = world_task(&world, "p", PH_TASK_VM_STOP, "b");
@@ -138,15 +138,19 @@ static void test_declaration_changes(void **state)
     assert_string_equal(report->vms.items[2].name, "d");
     /* Observed fields and the policy alone restart nothing. */
     world_order(&world, "p",
-        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1,
-            .vms = {"a", "b=other", "d"}, .restart = PH_RESTART_NEVER});
+        &(struct world_order){.kind = PH_ORDER_ACTIVATE,
+            .epoch = 1,
+            .vms = {"a", "b=other", "d"},
+            .restart = PH_RESTART_NEVER});
     assert_int_equal(world_task_count(&world), 0);
     world_vm_ended(&world, "p", "a", 0);
     assert_int_equal(world_vm_state(&world, "a"), PH_VM_ENDED);
     /* Data only: everything stops, the data stays active. */
     world_order(&world, "p",
-        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1,
-            .vms = {"a", "b=other", "d"}, .data_only = true});
+        &(struct world_order){.kind = PH_ORDER_ACTIVATE,
+            .epoch = 1,
+            .vms = {"a", "b=other", "d"},
+            .data_only = true});
     world_done(&world, "p", PH_TASK_VM_STOP, "d", 0);
     world_done(&world, "p", PH_TASK_VM_STOP, "b", 0);
     world_expect(&world, PH_LOCAL_ACTIVE);
@@ -165,9 +169,8 @@ static void test_change_of_a_change(void **state)
     world_order(&world, "p",
         &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a=three"}});
     world_done(&world, "p", PH_TASK_VM_STOP, "a", 0);
-    assert_string_equal(world_task(&world, "p", PH_TASK_VM_START, "a")
-                            ->order.vms.items[0]
-                            .command.items[0],
+    assert_string_equal(
+        world_task(&world, "p", PH_TASK_VM_START, "a")->order.vms.items[0].command.items[0],
         "three");
     /* Gone and back while it starts. */
     world_order(&world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1});
@@ -185,8 +188,8 @@ static void test_stop_that_fails_while_active(void **state)
     struct world world;
     setup(&world);
     world_activate(&world, "p", 1, &(struct world_order){.vms = {"a", "b"}});
-    world_order(&world, "p",
-        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a"}});
+    world_order(
+        &world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a"}});
     world_done(&world, "p", PH_TASK_VM_STOP, "b", -EBUSY);
     assert_int_equal(world_vm_state(&world, "b"), PH_VM_RUNNING);
     assert_int_equal(world_task_count(&world), 0);
@@ -202,8 +205,8 @@ static void test_end_before_its_start_is_told(void **state)
     (void)state;
     struct world world;
     setup(&world);
-    world_order(&world, "p",
-        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a"}});
+    world_order(
+        &world, "p", &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a"}});
     world_done(&world, "p", PH_TASK_ACTIVATE, NULL, 0);
     world_vm_ended(&world, "p", "a", 3);
     world_done(&world, "p", PH_TASK_VM_START, "a", 0);

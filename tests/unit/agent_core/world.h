@@ -36,6 +36,11 @@ struct world {
     int allow_count;
     bool ended;
     int copies_parallel;
+    void (*hook)(
+        struct world *world, const struct ph_agent_effect *effect); /* before each effect */
+    void *context;
+    long crash_after; /* effects that are still performed before the process dies; negative: all */
+    bool crashed;
 };
 
 static inline void world_save(struct world *world, const struct ph_record *record, const void *row)
@@ -54,8 +59,8 @@ static inline void world_save(struct world *world, const struct ph_record *recor
     assert_ptr_equal(record, &ph_record_assignment);
     const struct ph_assignment *assignment = row;
     size_t i = 0;
-    while (i < world->assignment_count &&
-           strcmp(world->assignments[i].pool, assignment->pool) != 0) {
+    while (
+        i < world->assignment_count && strcmp(world->assignments[i].pool, assignment->pool) != 0) {
         i++;
     }
     assert_true(i < WORLD_ROWS);
@@ -136,7 +141,15 @@ static inline void world_step(struct world *world, struct ph_agent_event *event)
     event->now_ms = world->now_ms;
     event->wall_ms = (int64_t)world->now_ms;
     assert_int_equal(ph_agent_step(world->agent, event, &world->effects), 0);
-    for (size_t i = 0; i < world->effects.count; i++) {
+    for (size_t i = 0; i < world->effects.count && !world->crashed; i++) {
+        if (world->crash_after == 0) {
+            world->crashed = true;
+            break;
+        }
+        world->crash_after -= world->crash_after > 0;
+        if (world->hook != NULL) {
+            world->hook(world, &world->effects.items[i]);
+        }
         world_perform(world, &world->effects.items[i]);
     }
     struct ph_error error = {0};
@@ -164,7 +177,9 @@ static inline void world_boot(struct world *world)
     ph_agent_destroy(&world->agent);
     (void)snprintf(previous, sizeof(previous), "i%d", world->instance);
     (void)snprintf(instance, sizeof(instance), "i%d", ++world->instance);
-    struct ph_agent_facts facts = {.name = "n1", .instance = instance, .previous = previous,
+    struct ph_agent_facts facts = {.name = "n1",
+        .instance = instance,
+        .previous = previous,
         .copies_parallel = world->copies_parallel};
     assert_int_equal(ph_agent_new(&facts, &world->agent), 0);
     for (size_t i = 0; i < WORLD_TASKS; i++) {
@@ -172,8 +187,7 @@ static inline void world_boot(struct world *world)
     }
     struct ph_error error = {0};
     for (size_t i = 0; i < world->meta_count; i++) {
-        assert_int_equal(
-            ph_agent_load(world->agent, &ph_record_meta, &world->metas[i], &error), 0);
+        assert_int_equal(ph_agent_load(world->agent, &ph_record_meta, &world->metas[i], &error), 0);
     }
     for (size_t i = 0; i < world->assignment_count; i++) {
         assert_int_equal(
@@ -183,8 +197,10 @@ static inline void world_boot(struct world *world)
 
 static inline void world_guard_ready(struct world *world)
 {
-    struct ph_agent_event event = {.kind = PH_AE_GUARD_READY, .generation = world->page_generation,
-        .deadline_ms = world->page_deadline_ms, .clean = world->page_clean};
+    struct ph_agent_event event = {.kind = PH_AE_GUARD_READY,
+        .generation = world->page_generation,
+        .deadline_ms = world->page_deadline_ms,
+        .clean = world->page_clean};
     world_step(world, &event);
 }
 
@@ -202,6 +218,7 @@ static inline void world_guard_ended(struct world *world, const char *stuck)
 static inline void world_new(struct world *world)
 {
     memset(world, 0, sizeof(*world));
+    world->crash_after = -1;
     world->now_ms = 1000;
     world_boot(world);
     world_guard_ready(world);
@@ -259,8 +276,13 @@ static inline void world_welcome(struct world *world, int64_t term, int64_t gene
     char manager[] = "m1";
     char instance[16];
     (void)snprintf(instance, sizeof(instance), "%s", world_instance(world));
-    struct ph_welcome welcome = {.term = term, .manager = manager, .name = "n1",
-        .generation = generation, .instance = instance, .beat_ms = 200, .lease_ms = 1200,
+    struct ph_welcome welcome = {.term = term,
+        .manager = manager,
+        .name = "n1",
+        .generation = generation,
+        .instance = instance,
+        .beat_ms = 200,
+        .lease_ms = 1200,
         .stop_ms = 500};
     world_message(world, PH_MSG_WELCOME, &welcome);
 }
@@ -268,8 +290,12 @@ static inline void world_welcome(struct world *world, int64_t term, int64_t gene
 static inline void world_grant(struct world *world, int64_t term, const struct ph_beat *beat)
 {
     char manager[] = "m1";
-    struct ph_grant grant = {.number = beat->number, .boot_ms = beat->boot_ms,
-        .generation = beat->generation, .term = term, .manager = manager, .lease_ms = 1200};
+    struct ph_grant grant = {.number = beat->number,
+        .boot_ms = beat->boot_ms,
+        .generation = beat->generation,
+        .term = term,
+        .manager = manager,
+        .lease_ms = 1200};
     world_message(world, PH_MSG_GRANT, &grant);
 }
 
@@ -311,9 +337,9 @@ struct world_order {
     enum ph_order_kind kind;
     int64_t epoch, generation, term, interval_s;
     bool create, data_only;
-    const char *vms[4];      /* names; "NAME=word" has the command word */
+    const char *vms[4]; /* names; "NAME=word" has the command word */
     enum ph_restart_policy restart;
-    const char *peers[4];    /* "!NAME" is required */
+    const char *peers[4]; /* "!NAME" is required */
     int64_t urgent;
     const char *sources[2];
 };
@@ -323,8 +349,8 @@ static inline struct ph_many *world_many(void *member)
     return member;
 }
 
-static inline void world_fill_order(struct world *world, const char *pool, const struct world_order *given,
-    struct ph_order *order)
+static inline void world_fill_order(
+    struct world *world, const char *pool, const struct world_order *given, struct ph_order *order)
 {
     memset(order, 0, sizeof(*order));
     order->term = given->term == 0 ? 1 : given->term;
@@ -362,7 +388,8 @@ static inline void world_fill_order(struct world *world, const char *pool, const
     }
 }
 
-static inline void world_order(struct world *world, const char *pool, const struct world_order *given)
+static inline void world_order(
+    struct world *world, const char *pool, const struct world_order *given)
 {
     struct ph_order order;
     world_fill_order(world, pool, given, &order);
@@ -393,8 +420,8 @@ static inline size_t world_task_count(const struct world *world)
     return count;
 }
 
-static inline void world_result(struct world *world, struct ph_task *task, struct ph_task_result *result,
-    enum ph_agent_event_kind kind)
+static inline void world_result(struct world *world, struct ph_task *task,
+    struct ph_task_result *result, enum ph_agent_event_kind kind)
 {
     result->number = task->number;
     if (kind == PH_AE_TASK_ENDED || (kind == PH_AE_TASK_DONE && result->status != -ETIMEDOUT)) {
@@ -409,8 +436,8 @@ static inline void world_result(struct world *world, struct ph_task *task, struc
 }
 
 /* Ends the task of that kind; it must be there. */
-static inline void world_done(struct world *world, const char *pool, enum ph_task_kind kind,
-    const char *name, int status)
+static inline void world_done(
+    struct world *world, const char *pool, enum ph_task_kind kind, const char *name, int status)
 {
     struct ph_task *task = world_task(world, pool, kind, name);
     if (task == NULL) {
@@ -471,8 +498,8 @@ static inline enum ph_vm_state world_vm_state(const struct world *world, const c
 }
 
 /* One pool, active, with a single VM "web" unless others are given. */
-static inline void world_activate(struct world *world, const char *pool, int64_t epoch,
-    const struct world_order *given)
+static inline void world_activate(
+    struct world *world, const char *pool, int64_t epoch, const struct world_order *given)
 {
     struct world_order order = given != NULL ? *given : (struct world_order){.vms = {"web"}};
     order.kind = PH_ORDER_ACTIVATE;
