@@ -77,6 +77,7 @@ struct ph_core_config {
     uint64_t retry_ms;          /* first back-off between attempts; doubles up to a minute */
     int moves_parallel;         /* of a drain without --max-parallel */
     int takeovers_per_node;     /* activations under way on one target at a time */
+    int64_t local_offset_ms;    /* local time - UTC, for failback at HH:MM */
 };
 void ph_core_config_default(struct ph_core_config *config);
 
@@ -85,8 +86,8 @@ int ph_core_new(const struct ph_core_config *config, int64_t term, const char *m
     const char *cluster_id, struct ph_core **core_out);
 void ph_core_destroy(struct ph_core **core);
 
-/* Start-up: one call per stored row of node, pool, vm, replica, identity and of jobs that have not
- * ended, in that order; then ph_core_ready(), which begins the quiet start at now_ms and may give
+/* Start-up: one call per stored row of meta, node, pool, vm, replica, identity and of jobs that have
+ * not ended (ascending by id), in that order; then ph_core_ready(), which begins the quiet start at now_ms and may give
  * effects (orders are only sent once the nodes say hello). Unusable rows: -EINVAL with *error. */
 int ph_core_load(struct ph_core *core, const struct ph_record *record, const void *row,
     struct ph_error *error);

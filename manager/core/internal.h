@@ -18,7 +18,8 @@
  *   picture.c   nodes and sums for placement                           brakes.c    silent share, pause, quarantine
  *   node.c      hello, beat, leases, suspect, lost, fenced             report.c    reports, copy reports
  *   order.c     wanted order per peer, sending again                   schedule.c  where an unassigned pool goes
- *   takeover.c  move.c  drain.c  job.c  fence.c  operate.c (pool start/stop/remove, pause, cancel, resume)
+ *   objects.c   making, finding, forgetting                            copies.c   who keeps copies
+ *   failback.c  takeover.c  move.c  drain.c  job.c  fence.c  operate.c (pool start/stop/remove, pause, resume)
  *   -- the colleague's: request.c (the table), request_*.c, view_*.c, apply.c, explain.c, doctor.c,
  *      identity.c, timing.c
  *
@@ -56,7 +57,8 @@ enum core_timer_kind {
     CORE_TIMER_ORDER,  /* a peer's order is sent again */
     CORE_TIMER_POOL,   /* a pool is looked at again (retry, failback at a time of day) */
     CORE_TIMER_JOB,    /* a drain's deadline */
-    CORE_TIMER_BRAKE   /* the automatic pause is looked at again */
+    CORE_TIMER_BRAKE,  /* the automatic pause is looked at again */
+    CORE_TIMER_LOOK    /* wanting pools are looked at again */
 };
 struct core_timer {
     uint64_t at_ms, id; /* order of the heap: earlier first, then the one made first */
@@ -87,10 +89,17 @@ struct core_node {
     bool granted;            /* a grant may be out: granted_ms counts (our own start is one) */
     uint64_t granted_ms;     /* when the last grant was SENT */
     uint64_t silent_ms;      /* when it became suspect */
+    uint64_t dead_ms;        /* from then on nothing granted under the present generation can live */
+    uint64_t settled_ms;     /* from then on nothing granted under earlier generations can live */
+    uint64_t takeover_ms;    /* longest takeover time the node may have been told under this generation */
+    uint64_t hello_ms;       /* newest hello that was welcomed */
     struct core_timer lease, decay;
     struct core_job *drain;  /* unfinished drain or retire of this node */
     struct core_job *fence;  /* unfinished fence job */
+    int64_t fence_generation; /* admission that the fence run under way is about */
+    size_t takeovers;        /* activations of take-overs under way here */
     uint64_t refused_ms;     /* last event about a duplicate identity: at most one per lease */
+    bool stray_said;         /* the event about data of unknown pools was written for this instance */
 };
 
 /* One pool on one node. Exists while it has a replica row, is the pool's node, home or a job's target, or the
@@ -118,8 +127,10 @@ struct core_peer {
     bool order_sent;         /* at least once to this instance */
     uint64_t order_pause_ms; /* present pause between repetitions */
     struct core_timer resend;
+    bool held;               /* a move under way will bring the pool here */
 
-    int64_t counted_cpu, counted_memory_mib, counted_disk_mib, counted_pools; /* what picture.c added */
+    int64_t counted_cpu, counted_memory_mib, counted_disk_mib, counted_pools, counted_copies;
+    /* what picture.c added */
 };
 
 struct core_vm {
@@ -130,7 +141,9 @@ struct core_vm {
 struct core_pool {
     struct ph_pool row;      /* durable; first */
     bool save, dirty;
-    bool removing;           /* a remove job is under way */
+    bool wanting;            /* in core->wanting */
+    bool holders_due;        /* who keeps copies has to be decided again */
+    bool copies_short;       /* fewer holders than wanted */
     size_t vm_count;
     struct core_vm *vms;     /* in order of position */
     struct ph_map peers;     /* node name -> struct core_peer * */
@@ -140,9 +153,18 @@ struct core_pool {
     uint64_t retry_at_ms;    /* not before; 0: at once */
     bool data_loss_accepted; /* pool start --accept-data-loss, until it is active */
     uint64_t down_ms;        /* when it left active (manager's clock); 0: unknown or it is active */
-    int64_t down_at;         /* the same on the wall */
-    bool released;           /* clean: the newest data is at home */
+    bool release_wanted;     /* its node failed to activate it and has to release it before another gets it */
+    int64_t failbacks;       /* in a row that failed */
+    uint64_t failback_ms;    /* not before */
     struct core_timer timer;
+    bool orders_due;
+    int64_t failed_epoch;    /* its node reported this epoch as failed, and the agent has not restarted since */
+    int64_t lost_at;         /* wall: when a lost node's pool came free; 0: it was not lost */
+};
+
+struct core_touched {
+    int kind;
+    void *owner; /* NULL: forgotten since */
 };
 
 struct core_job {
@@ -150,8 +172,16 @@ struct core_job {
     bool save;
     uint64_t down_ms;        /* take-over and move: when the pool left active; 0: unknown */
     int64_t urgent;          /* move: the urgent copy waited for */
+    int64_t attempts;        /* move of a drain: times it had to be planned again */
+    uint64_t retry_ms;       /* move: not before */
+    bool slot;               /* take-over: counted in its target's takeovers */
+    int64_t copy_failures;   /* move, while stopping: times the last copy failed */
     struct core_timer timer;
-    size_t children, children_ended; /* of a drain */
+    size_t child_count, child_room, child_ended, child_running, child_next; /* of a drain */
+    struct core_job **children; /* ascending by id, which is their priority */
+    bool children_told;      /* of a drain that is being cancelled */
+    bool dirty;              /* of a drain: look again in this step */
+    bool forget;             /* private to core_jobs_trim */
 };
 
 struct ph_core {
@@ -169,9 +199,11 @@ struct ph_core {
     struct ph_map identities; /* name -> struct ph_identity * (identity.c) */
     struct ph_map keys;       /* public key -> the same struct ph_identity * (identity.c) */
     struct ph_map metas;      /* key -> struct ph_meta * */
+    struct ph_map relations;  /* for place.h: pool -> who names it */
+    struct ph_map targets;    /* for place.h: pool -> node a move will put it on */
     size_t job_count, job_room; /* ascending by id; ended ones are kept for a while */
     struct core_job **jobs;
-    size_t job_ended;
+    size_t job_ended;           /* how many of them have ended */
 
     int64_t last_event_id, last_job_id, last_order_number;
     struct core_timers timers;
@@ -179,19 +211,38 @@ struct ph_core {
     size_t picture_room;
     struct ph_place_cluster cluster; /* for place.h: kept up to date */
 
-    size_t dirty_count, dirty_room;
-    struct core_pool **dirty;
+    size_t dirty_count, dirty_room, order_count, order_room;
+    struct core_pool **dirty;  /* to be settled in this step */
+    size_t batch_count;
+    struct core_pool **batch;  /* being settled */
+    struct core_pool **orders; /* whose orders are to be computed at the end of it */
     struct ph_effects *effects; /* of the step under way: grants and removals and saves */
     struct ph_effects later;    /* sends and answers: after the saves */
     size_t touched_count, touched_room;
-    void **touched;             /* rows to save (private to effects.c) */
+    struct core_touched *touched; /* rows to save (private to effects.c) */
 
+    /* brakes.c */
     bool paused;                /* by an operator (meta "paused") */
     bool braked;                /* by the silent share */
-    char pause_reason[PH_TEXT_BYTES_MAX + 1];
+    bool brake_lifted;          /* by an operator, until nobody is silent any more */
+    char brake_reason[PH_TEXT_BYTES_MAX + 1];
+    size_t online_count, suspect_count;
+    size_t lost_count, lost_room; /* when nodes lost lately fell silent, ascending */
+    uint64_t *lost_ms;
     struct core_timer brake;
     bool outdated;              /* somebody has seen a higher term: we stopped granting (rule 5) */
     int64_t seen_term;
+
+    /* schedule.c: pools that want something of the cluster (a place, more copies, to go back) */
+    size_t wanting_count, wanting_room, wanting_next; /* a pass is under way while next < count */
+    struct core_pool **wanting;
+    bool attention; /* something changed that may help them */
+    struct core_timer look;
+    struct core_job **drains;   /* unfinished drains and retires, ascending by id */
+    size_t drain_count, drain_room;
+    uint64_t told_takeover_ms;  /* meta "takeover_ms": the longest any node may still live by */
+    int64_t urgent;             /* last number given to a peer's urgent */
+    int64_t epoch_floor;        /* meta "epoch_floor": epochs of forgotten pools are not used again */
 };
 
 /* ---- look-ups (NULL when absent) -------------------------------------------------------------------------- */
@@ -212,6 +263,8 @@ void core_peer_touch(struct ph_core *core, struct core_peer *peer);
 void core_vm_touch(struct ph_core *core, struct core_vm *vm);
 void core_job_touch(struct ph_core *core, struct core_job *job);
 void core_meta_set(struct ph_core *core, const char *key, const char *value);
+void core_meta_forget(struct ph_core *core, const char *key);
+void core_untouch(struct ph_core *core, void *owner); /* before it is freed */
 const char *core_meta_get(const struct ph_core *core, const char *key); /* "" when absent */
 
 /* At once: the value is copied. For identities and events and removals; rows above go through touch. */
@@ -229,7 +282,8 @@ void core_answer_done(struct ph_core *core, const struct ph_event_in *in, int64_
 /* Answers "problem"; returns 0, so that a handler may `return core_problem(...)`. */
 int core_problem(struct ph_core *core, const struct ph_event_in *in, enum ph_code code, const char *field,
     const char *format, ...) __attribute__((format(printf, 5, 6)));
-void core_fence(struct ph_core *core, const char *node);
+void core_send_take(struct ph_core *core, const char *node, enum ph_message_type type, void *body);
+void core_fence(struct ph_core *core, const char *node); /* after the saves */
 
 /* An event row. NULL for what does not apply. `about` may be zeroed. */
 struct core_about {
@@ -249,6 +303,123 @@ void core_flush(struct ph_core *core);
 /* Texts: format into an owned member. */
 void core_set_text(struct ph_core *core, char **member, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+void core_set_text_long(struct ph_core *core, char **member, const char *text); /* of any length */
+
+/* ---- objects.c, picture.c: the parts that only these files and the state machines use ---- */
+struct core_node *core_node_make(struct ph_core *core, const char *name); /* without touching */
+struct core_pool *core_pool_make(struct ph_core *core, const char *name);
+void core_node_free(struct ph_core *core, struct core_node *node);
+void core_pool_free(struct ph_core *core, struct core_pool *pool);
+void core_peer_unstore(struct ph_core *core, struct core_peer *peer);
+void core_peer_forget(struct ph_core *core, struct core_peer *peer);
+bool core_picture_insert(struct ph_core *core, struct core_node *node);
+void core_picture_remove(struct ph_core *core, struct core_node *node);
+void core_picture_available(struct ph_core *core, const struct core_node *node, bool available);
+void core_unaccount(struct ph_core *core, struct core_peer *peer);
+bool core_node_available(const struct core_node *node); /* online and active: may get new pools */
+bool core_copy_usable(const struct core_peer *peer);
+int64_t core_copy_age_ms(const struct ph_core *core, const struct core_peer *peer); /* INT64_MAX: unknown */
+
+/* ---- node.c ---- */
+void core_node_hello(struct ph_core *core, const struct ph_event_in *in);
+void core_node_beat(struct ph_core *core, const struct ph_event_in *in);
+void core_node_leaving(struct ph_core *core, const struct ph_event_in *in);
+void core_node_lease_due(struct ph_core *core, struct core_node *node);
+void core_node_look(struct ph_core *core, struct core_node *node); /* arms its lease timer for now */
+void core_node_welcome(struct ph_core *core, struct core_node *node);
+void core_node_say_hello(struct ph_core *core, const struct core_node *node);
+/* Timing that nodes were told: counted by until they go by another. */
+void core_told(struct ph_core *core);
+void core_told_due(struct ph_core *core);
+/* THE rule for taking a node's pools without its word or a fence: PH_PROOF_NONE or PH_PROOF_EXPIRED.
+ * Promises of witnesses will be asked for here. */
+enum ph_proof core_node_may_be_taken_over(const struct ph_core *core, const struct core_node *node);
+/* The node is lost or fenced: no more grants, its pools are free. */
+void core_node_taken(struct ph_core *core, struct core_node *node, enum ph_proof proof, const char *why);
+void core_node_pools_dirty(struct ph_core *core, struct core_node *node);
+
+/* ---- brakes.c ---- */
+const char *core_pause_reason(const struct ph_core *core); /* NULL: automatic take-over may go on */
+void core_brake_check(struct ph_core *core);  /* after a node's state changed: may let go */
+bool core_brake_holds(struct ph_core *core, const struct core_node *node); /* before a node becomes lost */
+void core_brake_lost(struct ph_core *core, uint64_t silent_ms);
+void core_brake_release(struct ph_core *core);
+void core_outdated(struct ph_core *core, const struct core_node *node, int64_t term);
+void core_node_failure(struct ph_core *core, struct core_node *node);
+void core_node_decay_arm(struct ph_core *core, struct core_node *node);
+void core_node_decay_due(struct ph_core *core, struct core_node *node);
+
+/* ---- report.c ---- */
+void core_report(struct ph_core *core, const struct ph_event_in *in);
+void core_report_take(struct ph_core *core, struct core_node *node, const struct ph_report *report);
+void core_copy_report(struct ph_core *core, const struct ph_event_in *in);
+
+/* ---- order.c ---- */
+void core_orders(struct ph_core *core, struct core_pool *pool);
+void core_order_due(struct ph_core *core, struct core_peer *peer);
+bool core_order_echoed(const struct ph_core *core, const struct core_peer *peer);
+/* The node took in the order to deactivate, and nothing of the pool runs or is mounted there. */
+bool core_released(const struct ph_core *core, const struct core_pool *pool);
+
+/* ---- schedule.c ---- */
+bool core_confirmed(const struct core_pool *pool);           /* was active under its present epoch */
+bool core_deactivation_wanted(const struct core_pool *pool);
+void core_assign(struct ph_core *core, struct core_pool *pool, struct core_node *node, const char *why);
+/* Takes the pool off its node, which needs a proof. data_here: the newest data is there. */
+void core_unassign(struct ph_core *core, struct core_pool *pool, enum ph_proof proof, bool data_here, const char *why);
+void core_schedule(struct ph_core *core, struct core_pool *pool);
+void core_activation_failed(struct ph_core *core, struct core_pool *pool, const char *reason);
+void core_pool_active(struct ph_core *core, struct core_pool *pool); /* its node said so */
+void core_pool_settle(struct ph_core *core, struct core_pool *pool);
+void core_pool_due(struct ph_core *core, struct core_pool *pool);
+void core_attend(struct ph_core *core);
+void core_want(struct ph_core *core, struct core_pool *pool);
+void core_settle(struct ph_core *core); /* settle.c, with attend, want, due */
+void core_pool_unlist(struct ph_core *core, const struct core_pool *pool);
+void core_holders(struct ph_core *core, struct core_pool *pool); /* copies.c */
+/* A released pool's holders are asked of its last owner for a copy that begins now: as good as its own. */
+void core_ask_equal(struct ph_core *core, struct core_pool *pool);
+int64_t core_next_urgent(struct ph_core *core);
+void core_failback(struct ph_core *core, struct core_pool *pool); /* failback.c */
+
+/* ---- job.c ---- */
+struct core_job *core_job_new(struct ph_core *core, enum ph_job_kind kind, struct core_pool *pool,
+    struct core_node *node, const char *who);
+int core_job_load(struct ph_core *core, const struct ph_job *row, struct ph_error *error);
+void core_job_end(struct ph_core *core, struct core_job *job, enum ph_job_state state, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void core_job_wait(struct ph_core *core, struct core_job *job, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void core_job_reason(struct ph_core *core, struct core_job *job, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void core_job_progress(struct ph_core *core, struct core_job *job, int64_t progress);
+void core_job_target(struct ph_core *core, struct core_job *job, const char *target); /* "": none */
+void core_jobs_trim(struct ph_core *core);
+void core_jobs_fini(struct ph_core *core);
+void core_job_due(struct ph_core *core, struct core_job *job);
+const char *core_job_kind_word(const struct core_job *job);
+
+/* ---- takeover.c move.c drain.c fence.c operate.c ---- */
+void core_takeover_pool(struct ph_core *core, struct core_pool *pool, struct core_node *node, enum ph_proof proof);
+void core_takeover_step(struct ph_core *core, struct core_job *job, struct core_pool *pool);
+void core_takeover_assigned(struct ph_core *core, struct core_pool *pool, int64_t loss_ms);
+void core_move_step(struct ph_core *core, struct core_job *job);
+void core_move_activation_failed(struct ph_core *core, struct core_job *job, const char *reason);
+struct core_job *core_move_begin(struct ph_core *core, struct core_pool *pool, const char *target,
+    struct core_job *parent, const char *who);
+long core_move_choose(struct ph_core *core, struct core_pool *pool, const char *only, char *reason, size_t reason_size);
+struct core_job *core_drain_begin(struct ph_core *core, struct core_node *node, enum ph_job_kind kind,
+    int64_t max_parallel, int64_t deadline_s, const char *who, const struct ph_planned_move_list *plan);
+void core_drain_step(struct ph_core *core, struct core_job *drain);
+void core_drain_dirty(struct ph_core *core, struct core_job *drain);
+void core_drain_child(struct ph_core *core, struct core_job *drain, struct core_job *child);
+void core_drain_adopt(struct ph_core *core, struct core_pool *pool); /* a pool on a draining node without a job */
+void core_fence_done(struct ph_core *core, const struct ph_event_in *in);
+void core_fence_resume(struct ph_core *core, struct core_job *job);
+void core_operate_step(struct ph_core *core, struct core_job *job); /* start, stop, remove: may forget the pool */
+bool core_removing(const struct core_pool *pool);
+bool core_destroying(const struct ph_core *core, const struct core_pool *pool);
+const char *core_node_state_word(const struct core_node *node);
 
 /* ---- state.c: with reason (a sentence); asserts the transition is in the table; writes the event ---------- */
 void core_node_state(struct ph_core *core, struct core_node *node, enum ph_node_state state, const char *format, ...)
@@ -259,6 +430,10 @@ void core_pool_state(struct ph_core *core, struct core_pool *pool, enum ph_pool_
     __attribute__((format(printf, 4, 5)));
 void core_pool_reason(struct ph_core *core, struct core_pool *pool, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+void core_node_count(struct ph_core *core, const struct core_node *node, bool more);
+void core_job_phase(struct ph_core *core, struct core_job *job, enum ph_job_phase phase);
+void core_job_set_state(struct ph_core *core, struct core_job *job, enum ph_job_state state);
 
 /* ---- making and forgetting -------------------------------------------------------------------------------- */
 /* A new row with this name (NULL only without memory); state joining/unassigned; touched. For JOIN and apply. */
@@ -301,6 +476,8 @@ void core_identity_revoke(struct ph_core *core, const char *name);
 int core_identity_load(struct ph_core *core, const struct ph_identity *row, struct ph_error *error);
 void core_identities_fini(struct ph_core *core);
 
+/* Whether core_remove_begin() would refuse; false fills *error. Changes nothing. */
+bool core_may_remove(const struct core_pool *pool, struct ph_error *error);
 /* operate.c: what apply --prune and pool.remove share. Starts a job of kind remove; NULL with *error when the
  * state forbids it. `in` names who asked. */
 struct core_job *core_remove_begin(

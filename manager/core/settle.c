@@ -1,0 +1,346 @@
+/*
+ * Settling: every pool about which something changed in this step is looked at until nothing follows
+ * any more; then the orders that follow are computed, once. Pools go in order of priority, then name,
+ * so that the important ones get the places.
+ */
+#include "manager/core/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Bounds one step: what is left over is done by the next tick, which is due at once. */
+#define ATTEND_WORK 4000000u /* nodes looked at, roughly */
+#define ATTEND_AGAIN_MS 10
+
+static bool push(
+    struct ph_core *core, struct core_pool ***list, size_t *count, size_t *room, struct core_pool *pool)
+{
+    if (*count == *room) {
+        size_t more = *room == 0 ? 64 : *room * 2;
+        struct core_pool **items = realloc(*list, more * sizeof(struct core_pool *));
+
+        if (items == NULL) {
+            core->no_memory = true;
+            return false;
+        }
+        *list = items;
+        *room = more;
+    }
+    (*list)[(*count)++] = pool;
+    return true;
+}
+
+void core_pool_dirty(struct ph_core *core, struct core_pool *pool)
+{
+    if (!pool->dirty)
+        pool->dirty = push(core, &core->dirty, &core->dirty_count, &core->dirty_room, pool);
+    if (!pool->orders_due)
+        pool->orders_due = push(core, &core->orders, &core->order_count, &core->order_room, pool);
+}
+
+static int by_priority(const void *a, const void *b)
+{
+    const struct core_pool *x = *(struct core_pool *const *)a;
+    const struct core_pool *y = *(struct core_pool *const *)b;
+
+    if (x == NULL || y == NULL)
+        return (x == NULL) - (y == NULL);
+    if (x->row.priority != y->row.priority)
+        return x->row.priority > y->row.priority ? -1 : 1;
+    return strcmp(x->row.name, y->row.name);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct core_pool *x = *(struct core_pool *const *)a;
+    const struct core_pool *y = *(struct core_pool *const *)b;
+
+    if (x == NULL || y == NULL)
+        return (x == NULL) - (y == NULL);
+    return strcmp(x->row.name, y->row.name);
+}
+
+/* ---- pools that want something of the cluster ---- */
+void core_want(struct ph_core *core, struct core_pool *pool)
+{
+    if (!pool->wanting)
+        pool->wanting = push(core, &core->wanting, &core->wanting_count, &core->wanting_room, pool);
+}
+
+static void list_forget(struct core_pool **list, size_t count, const struct core_pool *pool)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (list[i] == pool)
+            list[i] = NULL;
+    }
+}
+
+void core_pool_unlist(struct ph_core *core, const struct core_pool *pool)
+{
+    list_forget(core->wanting, core->wanting_count, pool);
+    list_forget(core->dirty, core->dirty_count, pool);
+    list_forget(core->batch, core->batch_count, pool);
+    list_forget(core->orders, core->order_count, pool);
+}
+
+/* Drops those that got what they wanted, and what was listed twice. */
+static void wanting_sort(struct ph_core *core)
+{
+    size_t kept = 0;
+
+    qsort(core->wanting, core->wanting_count, sizeof *core->wanting, by_priority);
+    for (size_t i = 0; i < core->wanting_count; i++) {
+        struct core_pool *pool = core->wanting[i];
+
+        if (pool != NULL && pool->wanting && (kept == 0 || core->wanting[kept - 1] != pool))
+            core->wanting[kept++] = pool;
+    }
+    core->wanting_count = kept;
+    core->wanting_next = 0;
+}
+
+void core_attend(struct ph_core *core)
+{
+    size_t budget = ATTEND_WORK / (core->nodes.count + 16) + 1;
+
+    if (core->attention) {
+        core->attention = false;
+        for (size_t i = 0; i < core->drain_count; i++) {
+            core->drains[i]->child_next = 0;
+            core_drain_dirty(core, core->drains[i]);
+        }
+        if (core->wanting_count > 0)
+            wanting_sort(core);
+    }
+    while (budget > 0 && core->wanting_next < core->wanting_count) {
+        struct core_pool *pool = core->wanting[core->wanting_next++];
+
+        if (pool != NULL && pool->wanting) {
+            pool->holders_due |= pool->copies_short;
+            core_pool_dirty(core, pool);
+            budget--;
+        }
+    }
+}
+
+/* ---- one pool ---- */
+static bool reported_now(const struct core_pool *pool, const struct core_peer *peer)
+{
+    return peer->reported && peer->report.epoch == pool->row.epoch;
+}
+
+static const char *step_of(const struct core_peer *peer)
+{
+    return peer->report.step == NULL || peer->report.step[0] == '\0' ? "" : peer->report.step;
+}
+
+static void deactivating(struct ph_core *core, struct core_pool *pool, const struct core_peer *peer)
+{
+    const char *why = peer->report.reason == NULL ? "" : peer->report.reason;
+
+    if (reported_now(pool, peer) && peer->report.state == PH_LOCAL_STUCK) {
+        core_pool_state(core, pool, PH_POOL_DEACTIVATING, "stuck on %s: %s", pool->row.node, why);
+        if (pool->job != NULL)
+            core_job_wait(core, pool->job, "%s: stuck: %s", pool->row.node, why);
+        return;
+    }
+    core_pool_state(core, pool, PH_POOL_DEACTIVATING,
+        pool->release_wanted ? "%s could not activate it and releases it"
+        : pool->row.desired == PH_DESIRED_INACTIVE
+            ? "%s stops it, as declared"
+            : "%s stops it for its move or removal",
+        pool->row.node);
+    if (pool->job != NULL && pool->job->row.kind != PH_JOB_MOVE)
+        core_job_wait(core, pool->job, "%s to stop it%s%s", pool->row.node,
+            step_of(peer)[0] == '\0' ? "" : ": ", step_of(peer));
+}
+
+static void activated(struct ph_core *core, struct core_pool *pool)
+{
+    bool was_active = pool->row.state == PH_POOL_ACTIVE;
+
+    core_pool_state(core, pool, PH_POOL_ACTIVE, "%s runs it", pool->row.node);
+    if (!was_active)
+        core->attention = true; /* a slot may be free, copies can begin */
+}
+
+/* The state of a pool that has a node. */
+static void refresh(struct ph_core *core, struct core_pool *pool)
+{
+    struct core_node *node = core_find_node(core, pool->row.node);
+    struct core_peer *peer = core_find_peer(pool, pool->row.node);
+    bool wanted = core_deactivation_wanted(pool);
+
+    if (node->row.state != PH_NODE_ONLINE) {
+        const char *pause = core_pause_reason(core);
+
+        core_pool_state(core, pool, PH_POOL_WAITING, "its node %s is %s%s%s", node->row.name,
+            core_node_state_word(node), pause == NULL ? "" : "; take-over is paused: ",
+            pause == NULL ? "" : pause);
+        return;
+    }
+    if (!wanted && pool->row.state == PH_POOL_DEACTIVATING) {
+        core_assign(core, pool, node, "it is wanted again"); /* whatever of the stop was done */
+        return;
+    }
+    if (!wanted && pool->retry_at_ms != 0 && core->now_ms >= pool->retry_at_ms) {
+        core_assign(core, pool, node, "activation is tried again");
+        return;
+    }
+    if (wanted) {
+        deactivating(core, pool, peer);
+        return;
+    }
+    if (core_confirmed(pool) &&
+        (!peer->reported || !reported_now(pool, peer) || peer->report.state == PH_LOCAL_ACTIVE)) {
+        activated(core, pool);
+        return;
+    }
+    if (pool->row.state != PH_POOL_ACTIVATING)
+        core_pool_state(core, pool, PH_POOL_ACTIVATING, "%s activates it", node->row.name);
+    if (pool->job != NULL && pool->job->row.kind != PH_JOB_MOVE)
+        core_job_wait(core, pool->job, "%s to activate it%s%s", node->row.name,
+            step_of(peer)[0] == '\0' ? "" : ": ", step_of(peer));
+}
+
+static bool moving(const struct core_pool *pool)
+{
+    return pool->job != NULL && pool->job->row.kind == PH_JOB_MOVE &&
+           pool->job->row.phase == PH_PHASE_STOPPING;
+}
+
+/* Returns whether the pool is still there. */
+static bool job_step(struct ph_core *core, struct core_pool *pool)
+{
+    struct core_job *job = pool->job;
+    char name[PH_NAME_BYTES_MAX + 1];
+
+    if (job == NULL)
+        return true;
+    memcpy(name, pool->row.name, sizeof name);
+    switch (job->row.kind) {
+    case PH_JOB_MOVE:
+        core_move_step(core, job);
+        break;
+    case PH_JOB_TAKEOVER:
+    case PH_JOB_START:
+    case PH_JOB_STOP:
+    case PH_JOB_REMOVE:
+        core_operate_step(core, job);
+        break;
+    case PH_JOB_DRAIN:
+    case PH_JOB_FENCE:
+    case PH_JOB_RETIRE:
+        break;
+    }
+    return core_find_pool(core, name) == pool;
+}
+
+void core_pool_settle(struct ph_core *core, struct core_pool *pool)
+{
+    struct core_peer *owner;
+
+    pool->wanting = false;
+    if (!job_step(core, pool))
+        return;
+    owner = core_find_peer(pool, pool->row.node);
+    if (owner != NULL && !moving(pool) && core_deactivation_wanted(pool) &&
+        core_released(core, pool))
+        core_unassign(core, pool, PH_PROOF_RELEASED, pool->failed_epoch != pool->row.epoch,
+            pool->release_wanted ? "released after its activation had failed" : "released");
+    if (pool->row.node[0] == '\0')
+        core_schedule(core, pool);
+    if (pool->row.node[0] != '\0') {
+        refresh(core, pool);
+        core_drain_adopt(core, pool);
+        core_failback(core, pool);
+    }
+    if (pool->holders_due)
+        core_holders(core, pool);
+    core_account(core, pool);
+}
+
+void core_pool_due(struct ph_core *core, struct core_pool *pool)
+{
+    core_pool_dirty(core, pool);
+}
+
+/* ---- everything ---- */
+static void settle_dirty(struct ph_core *core)
+{
+    while (core->dirty_count > 0 && !core->no_memory) {
+        size_t count = core->dirty_count;
+        struct core_pool **batch = core->dirty;
+
+        core->dirty = NULL;
+        core->dirty_count = core->dirty_room = 0;
+        qsort(batch, count, sizeof *batch, by_priority);
+        core->batch = batch;
+        core->batch_count = count;
+        for (size_t i = 0; i < count && !core->no_memory; i++) {
+            if (batch[i] == NULL)
+                continue;
+            batch[i]->dirty = false;
+            core_pool_settle(core, batch[i]);
+        }
+        core->batch = NULL;
+        core->batch_count = 0;
+        free(batch);
+    }
+}
+
+static bool settle_drains(struct ph_core *core)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < core->drain_count; i++) {
+        struct core_job *drain = core->drains[i];
+
+        if (!drain->dirty)
+            continue;
+        drain->dirty = false;
+        any = true;
+        core_drain_step(core, drain);
+        if (i < core->drain_count && core->drains[i] != drain)
+            i--; /* it ended and is no longer listed */
+    }
+    return any;
+}
+
+static void settle_orders(struct ph_core *core)
+{
+    if (core->order_count > 1)
+        qsort(core->orders, core->order_count, sizeof *core->orders, by_name);
+    for (size_t i = 0; i < core->order_count; i++) {
+        struct core_pool *pool = core->orders[i];
+
+        if (pool == NULL)
+            continue;
+        pool->orders_due = false;
+        core_orders(core, pool);
+    }
+    core->order_count = 0;
+}
+
+void core_settle(struct ph_core *core)
+{
+    bool attended = false;
+
+    if (core->outdated || !core->ready)
+        return; /* what is dirty stays so: nothing is decided from an old inventory */
+    for (;;) {
+        settle_dirty(core);
+        if (core->no_memory)
+            return;
+        if (settle_drains(core) || core->dirty_count > 0)
+            continue;
+        if (attended || (!core->attention && core->wanting_next >= core->wanting_count))
+            break;
+        attended = true; /* once in a step */
+        core_attend(core);
+    }
+    if (core->attention || core->wanting_next < core->wanting_count)
+        core_timer_set(core, &core->look,
+            core->now_ms + (core->attention ? ATTEND_AGAIN_MS : 0));
+    settle_orders(core);
+}
