@@ -33,6 +33,7 @@
 /* Data channel between agents. */
 #define PH_STREAM_CHUNK_BYTES (256 * 1024)
 #define PH_STREAM_CREDIT_BYTES (8 * 1024 * 1024)
+#define PH_STREAM_CONNECT_TIMEOUT_MS 10000
 #define PH_STREAM_IDLE_MS 10000       /* a peer silent for longer is gone (it speaks every second) */
 #define PH_STREAMS_MAX 64             /* streams open at one holder */
 #define PH_LINEAGE_MAX 16             /* earlier points of a pool's data that are remembered */
