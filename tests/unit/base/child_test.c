@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/child.h"
@@ -88,6 +90,27 @@ static void time_limit_ends_the_group(void **state)
     assert_int_equal(result.timed_out, 1);
 }
 
+static void time_limit_reaches_grandchildren(void **state)
+{
+    char directory[] = "/tmp/poolherd-child-XXXXXX", fifo[64], script[128];
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    snprintf(fifo, sizeof fifo, "%s/fifo", directory);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    struct pollfd reader = {.fd = open(fifo, O_RDONLY | O_NONBLOCK), .events = POLLIN};
+    assert_true(reader.fd >= 0);
+    /* The grandchild holds the fifo open for as long as it lives. */
+    snprintf(script, sizeof script, "exec 3>%s; sleep 60; :", fifo);
+    assert_int_equal(RUN(NULL, 300, "sh", "-c", script), 0);
+    assert_int_equal(result.timed_out, 1);
+    assert_int_equal(poll(&reader, 1, 10000), 1);
+    assert_int_equal(reader.revents & POLLHUP, POLLHUP);
+    close(reader.fd);
+    unlink(fifo);
+    rmdir(directory);
+}
+
 static void a_daemon_left_behind_does_not_hold_us(void **state)
 {
     (void)state;
@@ -164,6 +187,7 @@ int main(void)
         cmocka_unit_test(input_reaches_it),
         cmocka_unit_test(output_is_bounded_to_its_end),
         cmocka_unit_test(time_limit_ends_the_group),
+        cmocka_unit_test(time_limit_reaches_grandchildren),
         cmocka_unit_test(a_daemon_left_behind_does_not_hold_us),
         cmocka_unit_test(nothing_is_inherited),
         cmocka_unit_test(started_with_given_files),

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -103,6 +104,19 @@ static void endless_file(void **state)
 
     (void)state;
     assert_int_equal(ph_file_read("/dev/zero", 100000, &text, NULL), -EFBIG);
+    /* One without a size beforehand, of just the limit and of one byte more. */
+    for (size_t more = 0; more < 2; more++) {
+        int pipes[2];
+        char name[32];
+        assert_int_equal(pipe(pipes), 0);
+        assert_int_equal(write(pipes[1], "12345678", 7 + more), 7 + more);
+        close(pipes[1]);
+        snprintf(name, sizeof name, "/dev/fd/%d", pipes[0]);
+        assert_int_equal(ph_file_read(name, 7, &text, NULL), more == 0 ? 0 : -EFBIG);
+        if (more == 0)
+            free(text);
+        close(pipes[0]);
+    }
 }
 
 static void make_directories(void **state)
@@ -175,6 +189,7 @@ static void remove_tree(void **state)
 static void remove_deep_tree(void **state)
 {
     enum { DEPTH = 1500 }; /* more than descriptors are allowed, longer than PATH_MAX allows */
+    struct rlimit before;
 
     (void)state;
     assert_int_equal(mkdir(in("deep"), 0700), 0);
@@ -190,7 +205,11 @@ static void remove_deep_tree(void **state)
         close(file);
     }
     close(fd);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit few = {100, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     assert_int_equal(ph_tree_remove(in("deep")), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(access(in("deep"), F_OK), -1);
 }
 

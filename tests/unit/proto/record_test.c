@@ -181,6 +181,23 @@ static void optional_records(void **state)
     assert_int_equal(view.name[0], '\0');
 }
 
+static void lists_of_other_lengths_differ(void **state)
+{
+    struct ph_pool_spec a = good_spec(), b = good_spec();
+
+    (void)state;
+    assert_true(ph_record_equal(&ph_record_pool_spec, &a, &b));
+    assert_non_null(ph_many_add(&ph_record_vm_spec, (struct ph_many *)&a.vms));
+    assert_false(ph_record_equal(&ph_record_pool_spec, &a, &b));
+    assert_false(ph_record_equal(&ph_record_pool_spec, &b, &a));
+    assert_non_null(ph_many_add(&ph_record_vm_spec, (struct ph_many *)&b.vms));
+    assert_true(ph_record_equal(&ph_record_pool_spec, &a, &b));
+    b.vms.items[1].restart = PH_RESTART_NEVER;
+    assert_false(ph_record_equal(&ph_record_pool_spec, &a, &b));
+    ph_record_fini(&ph_record_pool_spec, &a);
+    ph_record_fini(&ph_record_pool_spec, &b);
+}
+
 static void texts_and_lists(void **state)
 {
     struct ph_pool_spec_list list = {0, NULL};
@@ -214,6 +231,8 @@ int main(void)
         cmocka_unit_test(json_fields_are_checked),
         cmocka_unit_test(secrets_are_not_shown),
         cmocka_unit_test(optional_records),
+        cmocka_unit_test(lists_of_other_lengths_differ),
+
         cmocka_unit_test(texts_and_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
