@@ -144,7 +144,7 @@ static void join_log(struct serve_manager *manager, const struct serve_request *
 
 static void letter_take(struct serve_manager *manager, struct ph_effect *effect)
 {
-    struct serve_request request;
+    struct serve_request request = {0};
     struct serve_letter *letter;
 
     if (effect->kind == PH_EF_ANSWER) {

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sodium.h>
 
 /* While the disk stands still, what waits for it must not grow without end. Beats need no disk. */
 #define LETTERS_MAX 200000
@@ -103,7 +104,7 @@ static void request_take(struct serve_manager *manager, const struct ph_wire_pee
         event.random_secret_hash = hash;
     }
     serve_step(manager, &event);
-    memset(secret, 0, sizeof secret);
+    sodium_memzero(secret, sizeof secret);
 }
 
 /* Keeps the highest term an agent told of, for --advance-term after a restored backup. */

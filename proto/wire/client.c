@@ -263,9 +263,9 @@ int ph_client_ask_record(struct ph_client *client, enum ph_message_type type, co
 int ph_client_ask(struct ph_client *client, const char *type_word, const char *body,
     uint32_t timeout_ms, char **answer_out, struct ph_error *error)
 {
-    enum ph_message_type type;
+    enum ph_message_type type = PH_MSG_PROBLEM;
     const struct ph_record *record;
-    struct ph_error local;
+    struct ph_error local = {0};
     void *value;
     int rv;
 

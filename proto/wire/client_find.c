@@ -197,7 +197,7 @@ int ph_client_find(const char *manager, const char *identity_path,
     struct ph_identity_file *identity_out, struct ph_error *error)
 {
     struct ph_client_config config = {0};
-    struct ph_error local;
+    struct ph_error local = {0};
     int rv = 0;
 
     error = error != NULL ? error : &local;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sodium.h>
 #include "base/clock.h"
 
 /* The identity to join with: what an earlier try left at `path`, or a new one, stored. */
@@ -55,7 +56,7 @@ int ph_client_join(const char *token, const char *path, uint32_t timeout_ms, str
     struct ph_identity_file identity = {0};
     struct ph_client *client = NULL;
     struct ph_join join = {0};
-    struct ph_error local;
+    struct ph_error local = {0};
     char *answer = NULL;
     bool made = false;
     int rv;
@@ -88,6 +89,6 @@ int ph_client_join(const char *token, const char *path, uint32_t timeout_ms, str
     }
     free(answer);
     ph_client_identity_forget(&identity);
-    memset(&invitation, 0, sizeof invitation);
+    sodium_memzero(&invitation, sizeof invitation);
     return rv;
 }
