@@ -20,33 +20,33 @@ class Durability(ClusterTest):
         """SIGKILL under load, again and again; every acknowledged change is there, none is half there."""
         c = self.cluster
         randomness = random.Random(int(os.environ.get("POOLHERD_SEED", "1")))
-        acknowledged, unknown, killed = {}, set(), 0
-        number = 0
-        while killed < ROUNDS:
-            names, stop = [], threading.Event()
+        acknowledged, unknown, stop = {}, set(), threading.Event()
 
-            def load(first):
-                at = first
-                while not stop.is_set():
-                    name = f"p{at}"
-                    at += 1
-                    names.append(name)
-                    text = json.dumps({"pools": [{"name": name, "driver": "directory", "desired": "inactive", "priority": at % 1000,
-                                                  "vms": [{"name": "a", "kind": "process", "command": ["true"]},
-                                                          {"name": "b", "kind": "process", "command": ["true"]}]}]})
-                    done = c.raw("pool", "apply", "-f", "-", "--json", "--timeout", "2", stdin=text)
-                    (acknowledged.__setitem__(name, at % 1000) if done.returncode == 0 else unknown.add(name))
-            loaders = [threading.Thread(target=load, args=(number + i * 100000,)) for i in range(2)]
-            for loader in loaders:
-                loader.start()
-            time.sleep(randomness.uniform(0.005, 0.12))
+        def load(first):
+            for at in range(first, first + 1000000):
+                if stop.is_set():
+                    return
+                name, priority = f"p{at}", at % 1000
+                text = json.dumps({"pools": [{"name": name, "driver": "directory", "desired": "inactive", "priority": priority,
+                                              "vms": [{"name": "a", "kind": "process", "command": ["true"]},
+                                                      {"name": "b", "kind": "process", "command": ["true"]}]}]})
+                done = c.raw("pool", "apply", "-f", "-", "--json", "--timeout", "1", stdin=text)
+                if done.returncode == 0:
+                    acknowledged[name] = priority
+                else:
+                    unknown.add(name)
+        loaders = [threading.Thread(target=load, args=(i * 1000000,)) for i in range(6)]
+        for loader in loaders:
+            loader.start()
+        killed = 0
+        while killed < ROUNDS:
+            time.sleep(randomness.uniform(0.0, 0.15))
             c.kill_manager()
             killed += 1
-            stop.set()
             c.start_manager()
-            for loader in loaders:
-                loader.join()
-            number += 1000
+        stop.set()
+        for loader in loaders:
+            loader.join()
         shown = {pool["name"]: pool for pool in c.query("SELECT name, priority FROM pools")}
         self.assertEqual(sorted(name for name in acknowledged if name not in shown), [])
         for name, priority in acknowledged.items():
