@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -192,6 +193,19 @@ static int migrate(
     return 0;
 }
 
+/* SQLite counts its memory under one lock for all threads unless told not to before its first use. */
+static void count_no_memory(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+static int open_file(const char *path, int mode, sqlite3 **db_out)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, count_no_memory);
+    return sqlite3_open_v2(path, db_out, mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+}
+
 /* What must be set before anything is read; changes nothing in the file. */
 static void configure(sqlite3 *db)
 {
@@ -222,12 +236,11 @@ int ph_connect_writer(
     const char *path, enum ph_store_schema schema, sqlite3 **db_out, struct ph_error *error)
 {
     sqlite3 *db = NULL;
-    int64_t version;
+    int64_t version = 0;
     int rv = make_file(path, error);
     if (rv != 0)
         return rv;
-    int code = sqlite3_open_v2(
-        path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    int code = open_file(path, SQLITE_OPEN_READWRITE, &db);
     if (code != SQLITE_OK) {
         rv = ph_sqlite_failed(db, code, "opening", path, error);
         goto cleanup;
@@ -250,8 +263,7 @@ cleanup:
 int ph_connect_reader(const char *path, sqlite3 **db_out, struct ph_error *error)
 {
     sqlite3 *db = NULL;
-    int code = sqlite3_open_v2(
-        path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    int code = open_file(path, SQLITE_OPEN_READONLY, &db);
     if (code == SQLITE_OK) {
         configure(db);
         code = execute(db, "PRAGMA query_only = ON; PRAGMA cache_size = -8192");

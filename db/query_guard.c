@@ -32,7 +32,8 @@ __attribute__((format(printf, 2, 3))) static int refuse(
 static bool function_allowed(const char *name)
 {
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
-        if (sqlite3_stricmp(functions[i], name) == 0)
+        if ((functions[i][0] | 0x20) == (name[0] | 0x20) &&
+            sqlite3_stricmp(functions[i], name) == 0)
             return true;
     return false;
 }
@@ -65,10 +66,15 @@ static int no_history(struct ph_session *session, const char *table)
 static int read_main(
     struct ph_session *session, const char *table, const char *column, const char *view)
 {
-    if (strcmp(table, "json_each") == 0 || strcmp(table, "json_tree") == 0)
-        return SQLITE_OK;
-    const struct ph_record *record = record_of(table, session->past);
+    const struct ph_record *record = session->last_record;
+    if (record == NULL || strcmp(session->last_table, table) != 0) {
+        record = record_of(table, session->past);
+        session->last_record = record; /* a query reads many columns of few tables */
+        ph_text_format(session->last_table, sizeof session->last_table, "%s", table);
+    }
     if (record == NULL) {
+        if (strcmp(table, "json_each") == 0 || strcmp(table, "json_tree") == 0)
+            return SQLITE_OK;
         if (session->past && record_of(table, false) != NULL)
             return no_history(session, table);
         return refuse(session, "\"%s\" is not one of the views " PH_VIEWS_TEXT, table);
@@ -77,8 +83,7 @@ static int read_main(
         return SQLITE_OK;
     if (view == NULL)
         return refuse(session, "read the view %s, not a table", table);
-    const struct ph_field *field = ph_record_field(record, column);
-    if (field == NULL || ph_view_shows(record, field))
+    if (ph_view_shows(column))
         return SQLITE_OK;
     if (strcmp(view, session->key_view) == 0 && strcmp(column, "public_key") == 0)
         return SQLITE_OK;

@@ -45,6 +45,8 @@ struct ph_session {
     char key_view[48]; /* the one view that may look at public keys; its name is random */
     struct ph_prepared cache[PH_QUERY_CACHED];
     sqlite3_stmt *begin, *commit, *kept_since; /* past only */
+    const struct ph_record *last_record; /* of last_table: the guard's memory */
+    char last_table[64];
     bool internal;    /* our own statement is being prepared: the guard looks away */
     char denied[256]; /* why the guard said no */
 };
@@ -64,8 +66,9 @@ struct ph_reader {
 int ph_session_open(
     struct ph_reader *reader, bool past, struct ph_session **session_out, struct ph_error *error);
 void ph_session_destroy(struct ph_session **session);
-/* Whether `column` of `record` is shown in views. */
-bool ph_view_shows(const struct ph_record *record, const struct ph_field *field);
+/* Whether a column of this name is shown in views: keys and secrets never are, in whatever table. A test
+ * compares this with the PH_SECRET fields of the catalogue. */
+bool ph_view_shows(const char *column);
 #define PH_VIEWS_TEXT                                                                              \
     "nodes, pools, vms, replicas, jobs, events, identities, nodes_history, pools_history, "        \
     "vms_history"

@@ -78,6 +78,8 @@ static int check_statement(
             error, "parameters (?, :name, @name, $name) have no value here; write the value");
     /* The rest may be comments and white space; anything else, even a mistake, is a second one. */
     sqlite3_stmt *second = NULL;
+    if (tail[0] == '\0')
+        return 0;
     int code = sqlite3_prepare_v2(session->db, tail, -1, &second, NULL);
     sqlite3_finalize(second);
     if (code != SQLITE_OK || second != NULL)

@@ -169,8 +169,19 @@ static int weigh(const struct text *text, const struct name *names, size_t count
     return weights[count];
 }
 
+/* Without the word there are no names; most queries have none. */
+static bool has_with(const char *sql)
+{
+    for (; *sql != '\0'; sql++)
+        if ((*sql | 0x20) == 'w' && sqlite3_strnicmp(sql, "with", 4) == 0)
+            return true;
+    return false;
+}
+
 int ph_query_weight(const char *sql, int most)
 {
+    if (!has_with(sql))
+        return 1;
     size_t bytes = strlen(sql);
     struct name names[NAMES_MAX];
     size_t count = 0;

@@ -223,20 +223,52 @@ static bool changes_history(const struct ph_writer *writer, const struct ph_batc
     return false;
 }
 
-/* One batch within the open transaction. SQLITE_OK also when a constraint refused it. */
-static int apply_batch(struct ph_writer *writer, struct ph_batch *batch)
+static int apply_operations(struct ph_writer *writer, struct ph_batch *batch)
 {
-    int code = ph_writer_run(writer->savepoint);
-    if (code == SQLITE_OK && changes_history(writer, batch))
-        code = set_clock(writer);
+    int code = changes_history(writer, batch) ? set_clock(writer) : SQLITE_OK;
     for (size_t i = 0; code == SQLITE_OK && i < batch->count; i++)
         code = apply(writer, batch, &batch->operations[i]);
+    return code;
+}
+
+/* One batch that may be refused. SQLITE_OK also when a constraint did so. */
+static int apply_guarded(struct ph_writer *writer, struct ph_batch *batch)
+{
+    int code = ph_writer_run(writer->savepoint);
+    if (code == SQLITE_OK)
+        code = apply_operations(writer, batch);
     if (code == SQLITE_CONSTRAINT) {
         batch->result = PH_STORE_CONSTRAINT;
         writer->clock_stored_ms = -1;
         code = ph_writer_run(writer->rollback_to);
     }
     return code == SQLITE_OK ? ph_writer_run(writer->release) : code;
+}
+
+/* All batches of a group, in an open transaction. A savepoint makes SQLite keep a copy of each page a
+ * batch changes, a third of the cost, for what only happens when something is wrong: so the first try
+ * is without, and a group in which a batch is refused is done again with one for each. */
+static int apply_group(struct ph_writer *writer, struct ph_batch *first)
+{
+    int code = SQLITE_OK;
+    for (struct ph_batch *batch = first; code == SQLITE_OK && batch != NULL; batch = batch->next) {
+        say(batch, PH_STORE_OK, "");
+        code = apply_operations(writer, batch);
+    }
+    if (code != SQLITE_CONSTRAINT)
+        return code;
+    ph_writer_roll_back(writer);
+    bool active = true;
+    code = ph_writer_run(writer->begin);
+    if (code == SQLITE_OK)
+        code = ph_writer_is_active(writer, &active);
+    if (code == SQLITE_OK && !active)
+        return SQLITE_AUTH;
+    for (struct ph_batch *batch = first; code == SQLITE_OK && batch != NULL; batch = batch->next) {
+        say(batch, PH_STORE_OK, "");
+        code = apply_guarded(writer, batch);
+    }
+    return code;
 }
 
 static bool fail_all(struct ph_writer *writer, struct ph_batch *first, enum ph_store_result result,
@@ -264,13 +296,11 @@ bool ph_writer_group(struct ph_writer *writer, struct ph_batch *first)
     int code = ph_writer_run(writer->begin);
     if (code == SQLITE_OK)
         code = ph_writer_is_active(writer, &active);
-    if (code == SQLITE_OK && !active)
+    if (code == SQLITE_OK)
+        code = active ? apply_group(writer, first) : SQLITE_AUTH;
+    if (code == SQLITE_AUTH)
         return fail_all(writer, first, PH_STORE_NOT_ACTIVE,
             "another manager has activated this store since; this one must end");
-    for (struct ph_batch *batch = first; code == SQLITE_OK && batch != NULL; batch = batch->next) {
-        say(batch, PH_STORE_OK, "");
-        code = apply_batch(writer, batch);
-    }
     if (code != SQLITE_OK) {
         snprintf(message, sizeof message, "not stored: %s", sqlite3_errmsg(writer->db));
         return fail_all(writer, first, PH_STORE_UNAVAILABLE, message);

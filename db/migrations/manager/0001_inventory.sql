@@ -186,14 +186,3 @@ CREATE TABLE identities (
     created_at INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (name)
 ) STRICT, WITHOUT ROWID;
-
--- Two numbers of the safety rules only ever grow (docs/failure-model.md); the store holds it too.
-CREATE TRIGGER nodes_generation_grows AFTER UPDATE ON nodes WHEN NEW.generation < OLD.generation
-BEGIN
-    SELECT RAISE(ABORT, 'nodes.generation never goes back');
-END;
-
-CREATE TRIGGER pools_epoch_grows AFTER UPDATE ON pools WHEN NEW.epoch < OLD.epoch
-BEGIN
-    SELECT RAISE(ABORT, 'pools.epoch never goes back');
-END;

@@ -1,6 +1,10 @@
 -- History: each version of a node, pool or vm that has ended, with the span [valid_from, valid_to).
 -- The version in force stands in the table itself. A change that leaves every field as it was is
 -- none; nor is a change of nothing but a vm's pid.
+--
+-- The triggers name their columns so that their own change of valid_from calls none. Two numbers of the
+-- safety rules only ever grow (docs/failure-model.md): the store holds to it here, where a change is
+-- looked at anyway.
 
 CREATE TABLE nodes_history (
     change INTEGER PRIMARY KEY,
@@ -28,7 +32,10 @@ CREATE TABLE nodes_history (
 CREATE INDEX nodes_history_by_key ON nodes_history (name, valid_to);
 CREATE INDEX nodes_history_by_end ON nodes_history (valid_to);
 
-CREATE TRIGGER nodes_changed AFTER UPDATE ON nodes
+CREATE TRIGGER nodes_changed AFTER UPDATE OF
+    name, state, admin, generation, granting, endpoint, public_key, version, boot_id, labels,
+    drivers, cpu, memory_mib, disk_mib, failures, quarantined_until, since, reason
+ON nodes
 WHEN
     OLD.name IS NOT NEW.name OR OLD.state IS NOT NEW.state OR OLD.admin IS NOT NEW.admin OR
     OLD.generation IS NOT NEW.generation OR OLD.granting IS NOT NEW.granting OR
@@ -39,6 +46,7 @@ WHEN
     OLD.failures IS NOT NEW.failures OR OLD.quarantined_until IS NOT NEW.quarantined_until OR
     OLD.since IS NOT NEW.since OR OLD.reason IS NOT NEW.reason
 BEGIN
+    SELECT RAISE(ABORT, 'nodes.generation never goes back') WHERE NEW.generation < OLD.generation;
     INSERT INTO nodes_history (
         name, state, admin, generation, granting, endpoint, public_key, version, boot_id, labels,
         drivers, cpu, memory_mib, disk_mib, failures, quarantined_until, since, reason, valid_from,
@@ -97,7 +105,11 @@ CREATE TABLE pools_history (
 CREATE INDEX pools_history_by_key ON pools_history (name, valid_to);
 CREATE INDEX pools_history_by_end ON pools_history (valid_to);
 
-CREATE TRIGGER pools_changed AFTER UPDATE ON pools
+CREATE TRIGGER pools_changed AFTER UPDATE OF
+    name, driver, state, desired, node, epoch, created, home, priority, copies, cpu, memory_mib,
+    disk_mib, sync_interval_s, max_data_loss_s, failback, failback_at, allow, prefer, together,
+    apart, revision, since, reason
+ON pools
 WHEN
     OLD.name IS NOT NEW.name OR OLD.driver IS NOT NEW.driver OR OLD.state IS NOT NEW.state OR
     OLD.desired IS NOT NEW.desired OR OLD.node IS NOT NEW.node OR OLD.epoch IS NOT NEW.epoch OR
@@ -111,6 +123,7 @@ WHEN
     OLD.apart IS NOT NEW.apart OR OLD.revision IS NOT NEW.revision OR OLD.since IS NOT NEW.since OR
     OLD.reason IS NOT NEW.reason
 BEGIN
+    SELECT RAISE(ABORT, 'pools.epoch never goes back') WHERE NEW.epoch < OLD.epoch;
     INSERT INTO pools_history (
         name, driver, state, desired, node, epoch, created, home, priority, copies, cpu, memory_mib,
         disk_mib, sync_interval_s, max_data_loss_s, failback, failback_at, allow, prefer, together,
@@ -160,7 +173,10 @@ CREATE TABLE vms_history (
 CREATE INDEX vms_history_by_key ON vms_history (pool, name, valid_to);
 CREATE INDEX vms_history_by_end ON vms_history (valid_to);
 
-CREATE TRIGGER vms_changed AFTER UPDATE ON vms
+CREATE TRIGGER vms_changed AFTER UPDATE OF
+    pool, name, position, kind, command, environment, restart, stop_signal, stop_timeout_ms, state,
+    pid, restarts, reason
+ON vms
 WHEN
     OLD.pool IS NOT NEW.pool OR OLD.name IS NOT NEW.name OR OLD.position IS NOT NEW.position OR
     OLD.kind IS NOT NEW.kind OR OLD.command IS NOT NEW.command OR

@@ -344,6 +344,9 @@ static void no_view_has_a_secret_column(void **state)
         assert_null(strstr(answer.columns, "token_hash"));
         assert_null(strstr(answer.columns, "secret"));
         free(answer.json);
+        for (size_t f = 0; f < tables->items[i].record->field_count; f++)
+            if ((tables->items[i].record->fields[f].flags & PH_SECRET) != 0)
+                assert_false(ph_view_shows(tables->items[i].record->fields[f].name));
     }
 }
 
