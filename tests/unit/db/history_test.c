@@ -88,16 +88,16 @@ static void a_pid_alone_is_no_change(void **state)
     save_pool(&bed, 1000, "n1", 1);
     save_vm(&bed, 1100, PH_VM_RUNNING, 11);
     save_vm(&bed, 1200, PH_VM_RUNNING, 12);
-    expect_json(reader, "SELECT pid, valid_from FROM vms_history",
-        "[{\"pid\":12,\"valid_from\":1100}]");
+    expect_json(
+        reader, "SELECT pid, valid_from FROM vms_history", "[{\"pid\":12,\"valid_from\":1100}]");
     save_vm(&bed, 1300, PH_VM_STOPPED, 0);
     expect_json(reader, "SELECT count(*) AS n FROM vms_history", "[{\"n\":2}]");
     /* vms show the node their pool was on then; what goes with a pool ends with it. */
     save_pool(&bed, 1400, "n2", 2);
     expect_as_of(reader, "SELECT name, state, node FROM vms", 1250,
         "[{\"name\":\"httpd\",\"state\":\"running\",\"node\":\"n1\"}]");
-    expect_as_of(reader, "SELECT state, node FROM vms", 1500,
-        "[{\"state\":\"stopped\",\"node\":\"n2\"}]");
+    expect_as_of(
+        reader, "SELECT state, node FROM vms", 1500, "[{\"state\":\"stopped\",\"node\":\"n2\"}]");
     struct ph_pool web = {.name = "web"};
     test_now_ms = 1600;
     assert_int_equal(bed_remove(&bed, &ph_record_pool, &web), PH_STORE_OK);
@@ -228,8 +228,8 @@ static void trimming_goes_in_steps_and_is_remembered(void **state)
     ph_store_trim(bed.store, &retention);
     ph_store_flush(bed.store);
     /* The version in force is no history, and the last numbers stay. */
-    expect_json(reader, "SELECT epoch, valid_to FROM pools_history",
-        "[{\"epoch\":10,\"valid_to\":null}]");
+    expect_json(
+        reader, "SELECT epoch, valid_to FROM pools_history", "[{\"epoch\":10,\"valid_to\":null}]");
     expect_json(reader, "SELECT id FROM events", "[{\"id\":10}]");
     expect_json(reader, "SELECT group_concat(id) AS v FROM jobs", "[{\"v\":\"2,10\"}]");
     expect_refused(reader, "SELECT * FROM pools", 9999, -EINVAL, "history is kept since");

@@ -21,9 +21,9 @@ static size_t columns_of(sqlite3 *db, const char *table, struct column *columns,
 {
     sqlite3_stmt *statement = NULL;
     size_t count = 0;
-    assert_int_equal(sqlite3_prepare_v2(db,
-                         "SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?1)", -1,
-                         &statement, NULL),
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT name, type, \"notnull\", pk FROM pragma_table_xinfo(?1)", -1,
+            &statement, NULL),
         SQLITE_OK);
     sqlite3_bind_text(statement, 1, table, -1, SQLITE_STATIC);
     while (sqlite3_step(statement) == SQLITE_ROW) {
@@ -39,8 +39,8 @@ static size_t columns_of(sqlite3 *db, const char *table, struct column *columns,
     return count;
 }
 
-static void match_field(const char *table, const struct ph_field *field, struct column *columns,
-    size_t count, int key)
+static void match_field(
+    const char *table, const struct ph_field *field, struct column *columns, size_t count, int key)
 {
     size_t found = count;
     for (size_t i = 0; i < count; i++)
@@ -52,7 +52,8 @@ static void match_field(const char *table, const struct ph_field *field, struct 
     column->seen = true;
     if (strcmp(column->type, sql_type(field->kind)) != 0)
         fail_msg("%s.%s is %s", table, field->name, column->type);
-    bool row_number = key > 0 && field->kind == PH_FIELD_INT; /* never NULL though not declared so */
+    bool row_number =
+        key > 0 && field->kind == PH_FIELD_INT; /* never NULL though not declared so */
     if (!row_number && column->not_null != (field->kind != PH_FIELD_JSON))
         fail_msg("%s.%s: NOT NULL %d", table, field->name, column->not_null);
     if (key >= 0 && column->key != key)
@@ -108,11 +109,13 @@ static void schema_is_the_catalogue(void **state)
                 match_table(db, history, table->record, false, " change valid_from valid_to ");
             expected += table->history ? 2 : 1;
         }
-        assert_int_equal(ask_number(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
-                                        "name NOT LIKE 'sqlite_%'"),
+        assert_int_equal(
+            ask_number(db, "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND "
+                           "name NOT LIKE 'sqlite_%'"),
             expected);
-        assert_int_equal(ask_number(db, "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' "
-                                        "AND name NOT LIKE 'sqlite_%' AND strict = 0"),
+        assert_int_equal(
+            ask_number(db, "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' "
+                           "AND name NOT LIKE 'sqlite_%' AND strict = 0"),
             0);
         assert_int_equal(ask_number(db, "SELECT count(*) FROM pragma_integrity_check WHERE "
                                         "integrity_check <> 'ok'"),
@@ -126,7 +129,8 @@ static int try_value(
     sqlite3 *db, const struct ph_table *table, const struct ph_field *field, const char *value)
 {
     char sql[1024];
-    size_t used = (size_t)snprintf(sql, sizeof sql, "INSERT INTO %s (\"%s\"", table->name, field->name);
+    size_t used =
+        (size_t)snprintf(sql, sizeof sql, "INSERT INTO %s (\"%s\"", table->name, field->name);
     for (size_t i = 0; i < table->record->field_count; i++)
         if (ph_field_is_key(&table->record->fields[i]))
             used += (size_t)snprintf(
@@ -271,8 +275,8 @@ static void an_earlier_schema_is_migrated(void **state)
     size_t bytes;
     (void)state;
     bed_directory(&bed);
-    assert_int_equal(ph_file_read(PH_SOURCE_DIR "/db/migrations/manager/0001_inventory.sql", 1 << 20,
-                         &sql, &bytes),
+    assert_int_equal(ph_file_read(PH_SOURCE_DIR "/db/migrations/manager/0001_inventory.sql",
+                         1 << 20, &sql, &bytes),
         0);
     run_sql(bed.path, sql);
     free(sql);

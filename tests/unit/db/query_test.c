@@ -42,9 +42,8 @@ static int set_up(void **state)
     save(&ph_record_job, &job);
     struct ph_event event = {.id = 1, .pool = "web", .at = 1700000000123};
     save(&ph_record_event, &event);
-    struct ph_identity identity = {.name = "alice",
-        .public_key = (char[]){PERSON_KEY},
-        .token_hash = (char[]){TOKEN_HASH}};
+    struct ph_identity identity = {
+        .name = "alice", .public_key = (char[]){PERSON_KEY}, .token_hash = (char[]){TOKEN_HASH}};
     save(&ph_record_identity, &identity);
     identity = (struct ph_identity){.name = "bob", .token_hash = (char[]){TOKEN_HASH}};
     save(&ph_record_identity, &identity);
@@ -65,7 +64,8 @@ static int tear_down(void **state)
 static void views_show_what_people_need(void **state)
 {
     (void)state;
-    expect_json(reader, "SELECT name, state FROM nodes", "[{\"name\":\"n1\",\"state\":\"online\"}]");
+    expect_json(
+        reader, "SELECT name, state FROM nodes", "[{\"name\":\"n1\",\"state\":\"online\"}]");
     expect_json(reader, "SELECT name, node FROM vms WHERE pool = 'web' AND name = 'vm1'",
         "[{\"name\":\"vm1\",\"node\":\"n1\"}]");
     expect_json(reader, "SELECT name, enrolled FROM identities ORDER BY name",
@@ -102,7 +102,8 @@ static void ordinary_sql_works(void **state)
         "SELECT name FROM pools WHERE name IN (SELECT pool FROM vms)",
         "SELECT name FROM pools WHERE EXISTS (SELECT 1 FROM vms WHERE vms.pool = pools.name)",
         "WITH x AS (SELECT * FROM vms) SELECT a.name FROM x a, x b",
-        "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 10) SELECT i FROM c",
+        "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 10) SELECT i "
+        "FROM c",
         "SELECT name, row_number() OVER (PARTITION BY pool ORDER BY position) FROM vms",
         "SELECT name, sum(position) OVER (ORDER BY name ROWS 1 PRECEDING) FROM vms_history",
         "SELECT pool, group_concat(name, ' ') FROM vms GROUP BY pool",
@@ -119,7 +120,8 @@ static void ordinary_sql_works(void **state)
     for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
         for (int64_t as_of = 0; as_of <= 1; as_of++) {
             struct answer answer;
-            bool kept = strstr(queries[i], "replicas") != NULL || strstr(queries[i], "jobs") != NULL ||
+            bool kept = strstr(queries[i], "replicas") != NULL ||
+                        strstr(queries[i], "jobs") != NULL ||
                         strstr(queries[i], "identities") != NULL;
             if (as_of == 1 && kept)
                 continue;
@@ -142,9 +144,12 @@ static void values_become_json(void **state)
         "[{\"a\":null,\"b\":null,\"c\":2.0,\"d\":0.1,\"e\":1e+300}]");
     expect_json(reader, "SELECT 'q\"\\/' || char(10) || char(1) || 'é' AS \"k\"\"ey\"",
         "[{\"k\\\"ey\":\"q\\\"\\\\/\\n\\u0001é\"}]");
-    expect_json(reader, "SELECT CAST(x'61ff62c3' AS TEXT) AS a", "[{\"a\":\"a\xef\xbf\xbd"
-                                                                 "b\xef\xbf\xbd\"}]");
-    expect_json(reader, "SELECT 'a' || char(0) || 'b' AS a", "[{\"a\":\"a\xef\xbf\xbd" "b\"}]");
+    expect_json(reader, "SELECT CAST(x'61ff62c3' AS TEXT) AS a",
+        "[{\"a\":\"a\xef\xbf\xbd"
+        "b\xef\xbf\xbd\"}]");
+    expect_json(reader, "SELECT 'a' || char(0) || 'b' AS a",
+        "[{\"a\":\"a\xef\xbf\xbd"
+        "b\"}]");
     struct answer answer;
     ask_sql(reader, "SELECT 1 AS x, 2 AS x, 3 AS x_2, 4 AS x", &answer);
     assert_string_equal(answer.columns, "x,x_2,x_2_2,x_3");
@@ -155,25 +160,30 @@ static void bounded_functions_do_as_sqlite_does(void **state)
 {
     (void)state;
     expect_json(reader,
-        "SELECT instr('héllo', 'l') AS a, instr('x', '') AS b, instr('x', 'y') AS c, instr(NULL, 'x') "
+        "SELECT instr('héllo', 'l') AS a, instr('x', '') AS b, instr('x', 'y') AS c, instr(NULL, "
+        "'x') "
         "AS d, instr('é', 'é') AS e",
         "[{\"a\":3,\"b\":1,\"c\":0,\"d\":null,\"e\":1}]");
     expect_json(reader,
-        "SELECT replace('aXbX', 'X', '--') AS a, replace('ab', '', 'z') AS b, replace('aa', 'aa', '') "
-        "AS c, replace('aaa', 'aa', 'b') AS d, replace(NULL, 'a', 'b') AS e, replace(121, 1, 3) AS f",
+        "SELECT replace('aXbX', 'X', '--') AS a, replace('ab', '', 'z') AS b, replace('aa', 'aa', "
+        "'') "
+        "AS c, replace('aaa', 'aa', 'b') AS d, replace(NULL, 'a', 'b') AS e, replace(121, 1, 3) AS "
+        "f",
         "[{\"a\":\"a--b--\",\"b\":\"ab\",\"c\":\"\",\"d\":\"ba\",\"e\":null,\"f\":\"323\"}]");
     expect_json(reader,
-        "SELECT trim('  a ') AS a, ltrim('  a ') AS b, rtrim(' a  ') AS c, trim('éaéx', 'xé') AS d, "
+        "SELECT trim('  a ') AS a, ltrim('  a ') AS b, rtrim(' a  ') AS c, trim('éaéx', 'xé') AS "
+        "d, "
         "trim('aa', 'a') AS e, trim(NULL) AS f, trim('a', '') AS g",
         "[{\"a\":\"a\",\"b\":\"a \",\"c\":\" a\",\"d\":\"a\",\"e\":\"\",\"f\":null,\"g\":\"a\"}]");
     expect_refused(reader,
-        "SELECT instr(printf('%.*c', 1000000, 'a'), printf('%.*c', 500000, 'a') || 'b')", 0, -EINVAL,
-        "too long");
+        "SELECT instr(printf('%.*c', 1000000, 'a'), printf('%.*c', 500000, 'a') || 'b')", 0,
+        -EINVAL, "too long");
     expect_refused(reader,
         "SELECT trim(printf('%.*c', 1000000, 'a'), printf('%.*c', 500000, 'b') || 'a')", 0, -EINVAL,
         "too long");
-    expect_refused(reader, "SELECT replace(printf('%.*c', 2000, 'a'), 'a', printf('%.*c', 2000, 'b'))",
-        0, -EINVAL, "too big");
+    expect_refused(reader,
+        "SELECT replace(printf('%.*c', 2000, 'a'), 'a', printf('%.*c', 2000, 'b'))", 0, -EINVAL,
+        "too big");
 }
 
 static void forbidden_sql_is_refused(void **state)
@@ -290,7 +300,8 @@ static void no_trick_shows_a_secret(void **state)
         "SELECT value FROM meta",
         "SELECT (SELECT public_key FROM main.identities LIMIT 1)",
         "SELECT (SELECT value FROM main.meta LIMIT 1)",
-        "SELECT name FROM identities WHERE (SELECT public_key FROM main.identities i WHERE i.name = "
+        "SELECT name FROM identities WHERE (SELECT public_key FROM main.identities i WHERE i.name "
+        "= "
         "identities.name) LIKE 'P%'",
         "SELECT value FROM json_each((SELECT json_group_array(token_hash) FROM main.identities))",
         "SELECT json_group_array(public_key) FROM main.identities",
@@ -369,8 +380,10 @@ static void limits_hold(void **state)
     free(answer.json);
     static const char *const endless[] = {
         "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT max(i) FROM c",
-        "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT i FROM c WHERE i < 0",
-        "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT i FROM c ORDER BY -i",
+        "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT i FROM c WHERE i < "
+        "0",
+        "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c) SELECT i FROM c ORDER BY "
+        "-i",
     };
     for (size_t i = 0; i < sizeof endless / sizeof endless[0]; i++) {
         uint64_t start = ph_clock_boot_ms();
@@ -393,20 +406,24 @@ static void names_are_not_multiplied(void **state)
     (void)state;
     at += sprintf(at, "WITH c0 AS (SELECT 1 x)");
     for (int i = 1; i <= 30; i++)
-        at += sprintf(at, ", \"C%d\" AS NOT MATERIALIZED (SELECT a.x FROM [c%d] a, 'c%d' b)", i, i - 1,
-            i - 1);
+        at += sprintf(at, ", \"C%d\" AS NOT MATERIALIZED (SELECT a.x FROM [c%d] a, 'c%d' b)", i,
+            i - 1, i - 1);
     sprintf(at, " SELECT 1 FROM c30 LIMIT 1");
     expect_refused(reader, sql, 0, -EINVAL, "WITH names");
     at = sql;
     at += sprintf(at, "WITH c0 AS (SELECT 1 AS c1, 1 AS c2, 1 AS c3)"); /* names as columns */
     for (int i = 1; i <= 30; i++)
-        at += sprintf(at, ",\xef\xbb\xbf" "c%d(c%d) AS (SELECT 1 FROM c%d a,\xef\xbb\xbf" "c%d)", i, i + 1,
-            i - 1, i - 1);
+        at += sprintf(at,
+            ",\xef\xbb\xbf"
+            "c%d(c%d) AS (SELECT 1 FROM c%d a,\xef\xbb\xbf"
+            "c%d)",
+            i, i + 1, i - 1, i - 1);
     sprintf(at, " SELECT 1 FROM c30 LIMIT 1");
     expect_refused(reader, sql, 0, -EINVAL, "WITH names");
     assert_int_equal(ph_query_weight("SELECT 1", 100), 1);
     assert_int_equal(ph_query_weight("WITH a AS (SELECT 1) SELECT * FROM a, a", 100), 4);
-    assert_int_equal(ph_query_weight("WITH a(x) AS (SELECT 1 UNION SELECT x FROM a) SELECT 1", 100), 3);
+    assert_int_equal(
+        ph_query_weight("WITH a(x) AS (SELECT 1 UNION SELECT x FROM a) SELECT 1", 100), 3);
     assert_true(ph_query_weight("((((a AS (", 100) >= 1);
     assert_true(ph_query_weight("')\"` [ -- a\n/* ", 100) >= 1);
 }
@@ -446,8 +463,9 @@ static void the_asker_can_end_it(void **state)
 {
     int calls = 0;
     struct ph_error error = {0};
-    struct ph_query query = {.sql = (char[]){"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
-                                             "FROM c LIMIT 900000) SELECT i, i FROM c"}};
+    struct ph_query query = {
+        .sql = (char[]){"WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
+                        "FROM c LIMIT 900000) SELECT i, i FROM c"}};
     (void)state;
     assert_int_equal(ph_reader_query(reader, &query, stop_at_once, &calls, &error), -ECANCELED);
     assert_int_equal(calls, 1);
