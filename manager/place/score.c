@@ -47,6 +47,9 @@ static void set_fallbacks(struct place_view *view, const struct ph_place_questio
 {
     double known[PLACE_DIMENSIONS] = {0}, capacity[PLACE_DIMENSIONS] = {0};
     double used[PLACE_DIMENSIONS] = {0};
+    const struct ph_pool *pool = question->pool;
+    /* Not when it is where it is counted: what is assumed must not depend on where the pool is. */
+    bool comes = pool != NULL && (pool->node[0] == '\0' || question->from != NULL);
 
     view->counted = 0;
     for (size_t i = 0; i < view->cluster->node_count; i++) {
@@ -67,8 +70,8 @@ static void set_fallbacks(struct place_view *view, const struct ph_place_questio
 
     view->mean_pools = used[PLACE_POOLS] / nodes;
     for (int d = 0; d < PLACE_DIMENSIONS; d++) {
-        if (question->pool != NULL)
-            used[d] += (double)place_need(question->pool, (enum place_dimension)d);
+        if (comes)
+            used[d] += (double)place_need(pool, (enum place_dimension)d);
         double mean = used[d] / nodes;
 
         if (known[d] > 0)
