@@ -73,6 +73,17 @@ static void set_pool(struct ph_core *core, struct core_pool *pool, const struct 
         core->no_memory = true;
 }
 
+/* What failed under the old declaration may work under the new one. */
+static void try_again(struct ph_core *core, struct core_pool *pool)
+{
+    pool->attempts = 0;
+    pool->failed_epoch = 0;
+    ph_texts_fini(&pool->failed_on);
+    if (pool->row.state == PH_POOL_FAILED)
+        core_pool_state(
+            core, pool, PH_POOL_UNASSIGNED, "its declaration changed; to be started again");
+}
+
 static void change_pool(struct core_applying *applying, const struct ph_event_in *in,
     const struct ph_pool_spec *spec, const struct verdict *verdict)
 {
@@ -87,6 +98,8 @@ static void change_pool(struct core_applying *applying, const struct ph_event_in
     set_pool(core, pool, spec);
     if (verdict->vms_changed)
         set_vms(core, pool, &spec->vms);
+    if (!added)
+        try_again(core, pool);
     pool->holders_due = true; /* copies, allow or disk may be others */
     core_account(core, pool);
     core_pool_touch(core, pool);

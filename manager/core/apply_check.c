@@ -310,8 +310,8 @@ static int check_pool(const struct place_in_file *at)
     return check_vms(at);
 }
 
-/* Pools that stay must not be left with rules about pools that are pruned: with prune only the file's
- * stay, and check_relations() has seen those. What is pruned must be free to go. */
+/* What is pruned must be free to go, as core_remove_begin() has it: asked before anything is changed.
+ * (With prune no pool stays but the file's, whose rules check_relations() has seen.) */
 static int check_prune(struct core_applying *applying)
 {
     const struct ph_core *core = applying->core;
@@ -319,14 +319,9 @@ static int check_prune(struct core_applying *applying)
     for (size_t i = 0; applying->asked->prune && i < core->pools.count; i++) {
         const struct core_pool *pool = core->pools.items[i].value;
 
-        if (core_removing(pool) || ph_map_get(&applying->named, pool->row.name) != NULL)
-            continue;
-        if (pool->job != NULL)
-            return ph_error_set(&applying->error, PH_STATE_FORBIDS, "prune",
-                "pool %s is to be removed, and job %lld (%s) is at work on it: wait for the job or "
-                "cancel it",
-                pool->row.name, (long long)pool->job->row.id,
-                ph_enum_word(&ph_enum_job_kind, (int)pool->job->row.kind));
+        if (!core_removing(pool) && ph_map_get(&applying->named, pool->row.name) == NULL &&
+            !core_may_remove(pool, &applying->error))
+            return -EBUSY;
     }
     return 0;
 }

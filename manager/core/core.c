@@ -88,12 +88,21 @@ static int load_node(struct ph_core *core, const struct ph_node *row)
     return 0;
 }
 
-static int load_pool(struct ph_core *core, const struct ph_pool *row)
+static int load_pool(struct ph_core *core, const struct ph_pool *row, struct ph_error *error)
 {
-    struct core_pool *pool = core_pool_make(core, row->name);
+    struct core_node *node = core_find_node(core, row->node);
+    struct core_node *home = core_find_node(core, row->home);
+    struct core_pool *pool;
 
+    if (row->node[0] != '\0' && node == NULL)
+        return ph_error_set(error, PH_BAD_INPUT, "node",
+            "pool %s is on node %s, which is not there", row->name, row->node);
+    pool = core_pool_make(core, row->name);
     if (pool == NULL || ph_record_copy(&ph_record_pool, &pool->row, row) != 0 ||
         ph_place_relate(&core->relations, &pool->row) != 0)
+        return -ENOMEM;
+    if ((node != NULL && core_peer_make(core, pool, node) == NULL) ||
+        (home != NULL && core_peer_make(core, pool, home) == NULL))
         return -ENOMEM;
     return 0;
 }
@@ -174,7 +183,7 @@ int ph_core_load(
     if (record == &ph_record_node)
         rv = load_node(core, row);
     else if (record == &ph_record_pool)
-        rv = load_pool(core, row);
+        rv = load_pool(core, row, error);
     else if (record == &ph_record_vm)
         rv = load_vm(core, row, error);
     else if (record == &ph_record_replica)
