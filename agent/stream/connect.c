@@ -252,8 +252,11 @@ int ph_stream_connect(const struct ph_identity_file *identity, const struct ph_p
     struct ph_error unused = {.code = PH_OK};
     struct opener *opener = calloc(1, sizeof *opener);
     struct ph_stream_link link = {.send = send_frames, .context = opener};
-    struct attempt attempt = {.opener = opener, .identity = identity, .peer = peer,
-        .cancelled = cancelled, .deadline_ms = ph_clock_boot_ms() + timeout_ms,
+    struct attempt attempt = {.opener = opener,
+        .identity = identity,
+        .peer = peer,
+        .cancelled = cancelled,
+        .deadline_ms = ph_clock_boot_ms() + timeout_ms,
         .error = error != NULL ? error : &unused};
     int rv = opener == NULL ? -ENOMEM : ph_wake_pipe(opener->wake);
 
@@ -266,8 +269,8 @@ int ph_stream_connect(const struct ph_identity_file *identity, const struct ph_p
     }
     if (rv != 0) {
         free(opener);
-        ph_error_set(attempt.error, PH_FAILED, NULL, "a stream could not be made: %s",
-            strerror(-rv));
+        ph_error_set(
+            attempt.error, PH_FAILED, NULL, "a stream could not be made: %s", strerror(-rv));
         return rv;
     }
     struct ph_stream *stream = &opener->stream;

@@ -124,8 +124,8 @@ static int say(
     else if (rv == -ENOMEM)
         rv = -EAGAIN;
     else if (rv != -EAGAIN)
-        ph_flow_abort(stream, false, "the connection to the other node was lost: %s",
-            zmq_strerror(-rv));
+        ph_flow_abort(
+            stream, false, "the connection to the other node was lost: %s", zmq_strerror(-rv));
     return rv;
 }
 
@@ -300,6 +300,8 @@ static void say_end(struct ph_stream *stream)
     pthread_mutex_unlock(&stream->lock);
     if (ready && (!after_data || stream->end_sent))
         stream->mine_sent = say(stream, PH_MSG_STREAM_CLOSE, &mine, NULL) == 0;
+    if (stream->mine_sent && !mine.complete)
+        ph_flow_abort(stream, false, "%s", mine.reason != NULL ? mine.reason : "it failed here");
 }
 
 void ph_flow_tick(struct ph_stream *stream, uint64_t now_ms)
@@ -312,8 +314,8 @@ void ph_flow_tick(struct ph_stream *stream, uint64_t now_ms)
         return;
     }
     if (now_ms > stream->heard_ms + PH_STREAM_IDLE_MS) {
-        ph_flow_abort(stream, false, "the other node has said nothing for %d ms",
-            PH_STREAM_IDLE_MS);
+        ph_flow_abort(
+            stream, false, "the other node has said nothing for %d ms", PH_STREAM_IDLE_MS);
         return;
     }
     if (stream->holding)

@@ -53,23 +53,23 @@ struct ph_stream {
     struct ph_stream_close theirs;
 
     /* the pump's own */
-    bool opener;     /* else the holder's end */
+    bool opener; /* else the holder's end */
     bool mine_sent;
-    char *scratch;   /* PH_STREAM_CHUNK_BYTES to read into; NULL while the last went out as it was */
-    zmq_msg_t held;  /* a chunk that the connection had no room for */
+    char *scratch;  /* PH_STREAM_CHUNK_BYTES to read into; NULL while the last went out as it was */
+    zmq_msg_t held; /* a chunk that the connection had no room for */
     bool holding;
     int64_t held_bytes;
     int64_t out_credit, out_offset;
     bool out_ended; /* end of file read here */
     bool end_sent;
     struct ph_stream_block *in_first, *in_last;
-    int64_t in_queued;  /* bytes in the blocks */
-    int64_t in_offset;  /* of the next byte from the peer */
-    int64_t in_window;  /* what the peer may still send */
-    int64_t in_owed;    /* consumed, and not given back as credit yet */
-    bool in_ended;      /* the peer said end */
-    bool in_shut;       /* ... and the local reader was told */
-    bool in_discard;    /* nobody reads here any more */
+    int64_t in_queued; /* bytes in the blocks */
+    int64_t in_offset; /* of the next byte from the peer */
+    int64_t in_window; /* what the peer may still send */
+    int64_t in_owed;   /* consumed, and not given back as credit yet */
+    bool in_ended;     /* the peer said end */
+    bool in_shut;      /* ... and the local reader was told */
+    bool in_discard;   /* nobody reads here any more */
     uint64_t heard_ms, sent_ms;
 };
 

@@ -6,7 +6,7 @@
 #include "agent/stream/flow.h"
 #include "base/clock.h"
 
-#define SMALL_BYTES (4 * 1024)       /* payloads up to this are gathered in one block: a queue of */
+#define SMALL_BYTES (4 * 1024) /* payloads up to this are gathered in one block: a queue of */
 #define GATHER_BYTES (4 * SMALL_BYTES) /* single bytes must not cost a frame each */
 #define CREDIT_STEP (PH_STREAM_CREDIT_BYTES / 4)
 #define CREDIT_MAX ((int64_t)1 << 40)
@@ -111,8 +111,8 @@ static int enqueue(struct ph_stream *stream, struct ph_wire_message *wire)
     return 0;
 }
 
-static void data(struct ph_stream *stream, const struct ph_stream_data *body,
-    struct ph_wire_message *wire)
+static void data(
+    struct ph_stream *stream, const struct ph_stream_data *body, struct ph_wire_message *wire)
 {
     int64_t bytes = (int64_t)wire->payload_bytes;
 
@@ -174,8 +174,8 @@ void ph_flow_message(
     } else if (message->type == PH_MSG_STREAM_CREDIT) {
         const struct ph_stream_credit *credit = message->body;
         if (credit->bytes > CREDIT_MAX - stream->out_credit)
-            ph_flow_abort(stream, true, "%lld bytes of credit are too many",
-                (long long)credit->bytes);
+            ph_flow_abort(
+                stream, true, "%lld bytes of credit are too many", (long long)credit->bytes);
         else
             stream->out_credit += credit->bytes;
     } else if (message->type == PH_MSG_STREAM_END) {

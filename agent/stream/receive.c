@@ -130,8 +130,10 @@ static void *run(void *argument)
     struct receive *receive = argument;
     struct ph_stream_server *server = receive->server;
     const struct ph_stream_open *open = &receive->stream.open;
-    struct ph_pool_context context = {.directory = server->directory, .pool = &receive->pool,
-        .epoch = open->epoch, .cancelled = &receive->cancelled};
+    struct ph_pool_context context = {.directory = server->directory,
+        .pool = &receive->pool,
+        .epoch = open->epoch,
+        .cancelled = &receive->cancelled};
     struct ph_pool_data data = {.exists = false};
     struct ph_pool_copy copy = {.epoch = 0};
     struct ph_error error = {.code = PH_OK};
@@ -190,8 +192,8 @@ int ph_receive_start(struct ph_stream_server *server, const struct ph_wire_peer 
     pthread_mutex_lock(&server->lock);
     rv = check(server, peer, open, refusal);
     if (rv == 0 && driver == NULL) {
-        ph_text_format(refusal->reason, sizeof refusal->reason, "no pool driver %s here",
-            open->driver);
+        ph_text_format(
+            refusal->reason, sizeof refusal->reason, "no pool driver %s here", open->driver);
         rv = -EPERM;
     }
     if (rv == 0 && pool_is_busy(server, peer, open)) {
@@ -216,8 +218,7 @@ int ph_receive_start(struct ph_stream_server *server, const struct ph_wire_peer 
         receive->peer = *peer;
         receive->driver = driver;
         ph_text_format(receive->pool.name, sizeof receive->pool.name, "%s", open->pool);
-        rv = ph_flow_init(
-            &receive->stream, open, &link, server->wake[1], &receive->cancelled);
+        rv = ph_flow_init(&receive->stream, open, &link, server->wake[1], &receive->cancelled);
     }
     if (rv == 0) {
         pthread_mutex_lock(&server->lock);

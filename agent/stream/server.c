@@ -12,8 +12,8 @@
 
 /* ---- the loop ---- */
 
-static struct receive *find(struct ph_stream_server *server, const struct ph_wire_peer *peer,
-    int64_t stream)
+static struct receive *find(
+    struct ph_stream_server *server, const struct ph_wire_peer *peer, int64_t stream)
 {
     for (struct receive *receive = server->receives; receive != NULL; receive = receive->next) {
         if (receive->stream.open.stream == stream &&
@@ -158,10 +158,10 @@ static size_t poll_set(struct ph_stream_server *server, zmq_pollitem_t *items,
 {
     size_t count = 3;
 
-    items[0] = (zmq_pollitem_t){
-        .socket = ph_wire_server_socket(server->wire), .events = ZMQ_POLLIN};
-    items[1] = (zmq_pollitem_t){
-        .socket = ph_wire_server_zap_socket(server->wire), .events = ZMQ_POLLIN};
+    items[0] =
+        (zmq_pollitem_t){.socket = ph_wire_server_socket(server->wire), .events = ZMQ_POLLIN};
+    items[1] =
+        (zmq_pollitem_t){.socket = ph_wire_server_zap_socket(server->wire), .events = ZMQ_POLLIN};
     items[2] = (zmq_pollitem_t){.fd = server->wake[0], .events = ZMQ_POLLIN};
     for (struct receive *receive = server->receives; receive != NULL; receive = receive->next) {
         short events = ph_flow_events(&receive->stream);

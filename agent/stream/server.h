@@ -31,9 +31,9 @@ struct receive {
     pthread_t thread;
 
     /* under the server's lock */
-    bool opened_set;  /* inspected: have_* may be told */
-    bool slot;        /* may receive now */
-    bool ended;       /* the thread is at its end; the close is set */
+    bool opened_set; /* inspected: have_* may be told */
+    bool slot;       /* may receive now */
+    bool ended;      /* the thread is at its end; the close is set */
 
     /* the loop's own */
     bool opened_sent, granted;
@@ -49,8 +49,8 @@ struct ph_stream_server {
     atomic_bool stop;
 
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* a slot is free, a receive has ended */
-    struct ph_map allowed;  /* pool -> struct ph_order (kind hold), owned */
+    pthread_cond_t changed;   /* a slot is free, a receive has ended */
+    struct ph_map allowed;    /* pool -> struct ph_order (kind hold), owned */
     struct receive *receives; /* changed by the loop only, under the lock */
     int receive_count, receiving;
 };
@@ -63,7 +63,7 @@ int ph_receive_start(struct ph_stream_server *server, const struct ph_wire_peer 
 /* Frees one that has ended (joins). Loop only. */
 void ph_receive_destroy(struct receive *receive);
 /* Tells receives of `pool` (NULL: all) that `order` (NULL: none) does not allow to end. Lock held. */
-void ph_receives_cancel(struct ph_stream_server *server, const char *pool,
-    const struct ph_order *order);
+void ph_receives_cancel(
+    struct ph_stream_server *server, const char *pool, const struct ph_order *order);
 
 #endif

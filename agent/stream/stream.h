@@ -67,9 +67,9 @@ struct ph_stream_server;
 
 struct ph_stream_server_config {
     const struct ph_identity_file *identity; /* borrowed for the server's life */
-    const char *listen;    /* tcp://ADDR:PORT, port may be * */
-    const char *directory; /* the agent's DIR; copied */
-    int receives_parallel; /* 0: 4; more wait with credit 0 */
+    const char *listen;                      /* tcp://ADDR:PORT, port may be * */
+    const char *directory;                   /* the agent's DIR; copied */
+    int receives_parallel;                   /* 0: 4; more wait with credit 0 */
     /* Called on a receive thread when a copy is complete and durable. */
     void (*received)(void *context, const char *pool, int64_t epoch, int64_t sequence);
     /* The driver by name, or NULL (ph_pool_driver_find). */

@@ -73,6 +73,7 @@
     F(T, INT, files, none, PH_OPT, 0, INT64_MAX, "entries in it")                                  \
     F(T, INT, bytes, none, PH_OPT, 0, INT64_MAX, "of all files")                                   \
     F(T, TEXT, hash, none, PH_OPT, 0, 128, "of the content, when it was compared")                 \
+    F(T, BOOL, made_here, none, PH_OPT, 0, 0, "a snapshot of this node's own data, not received")  \
     F(T, MANY, lineage, pool_point, PH_OPT, 0, PH_LINEAGE_MAX, "points all of whose data is in it, newest first")
 
 #define PH_STREAM_RECORDS(R)                                                                       \

@@ -373,7 +373,8 @@ static void *copy_one(void *argument)
     memset(&open, 0, sizeof open);
     memcpy(&open, &one->pair->open, sizeof open);
     snprintf(open.pool, sizeof open.pool, "%s", one->pool);
-    one->rv = ph_stream_connect(&one->pair->owner, &one->pair->peer, &open, NULL, 10000, &stream, &error);
+    one->rv =
+        ph_stream_connect(&one->pair->owner, &one->pair->peer, &open, NULL, 10000, &stream, &error);
     if (one->rv == 0 && !write_bytes(ph_stream_fd(stream), 500000, NULL))
         one->rv = -EPIPE;
     if (one->rv == 0)

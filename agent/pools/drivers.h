@@ -1,0 +1,14 @@
+/* The drivers' own tables. Private to agent/pools. */
+#ifndef PH_POOLS_DRIVERS_H
+#define PH_POOLS_DRIVERS_H
+
+#include <stddef.h>
+#include "agent/pools/driver.h"
+
+extern const struct ph_pool_driver ph_pool_driver_directory;
+extern const struct ph_pool_driver ph_pool_driver_btrfs;
+
+/* The path of poolherd-bridge. -ENOENT. */
+int ph_bridge_find(char *out, size_t size);
+
+#endif
