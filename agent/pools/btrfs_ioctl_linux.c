@@ -36,7 +36,7 @@ int ph_btrfs_look(const char *path, struct ph_btrfs_subvolume *out)
         return fd;
     if (fstat(fd, &status) != 0 || status.st_ino != SUBVOLUME_INODE || !ph_btrfs_is(path))
         rv = -ENOTDIR;
-    else if (ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) != 0)
+    else if (ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0) /* 1 is a success too */
         rv = -errno;
     close(fd);
     if (rv != 0)
@@ -55,7 +55,7 @@ static int on_parent(const char *parent, unsigned long request, void *arguments)
 
     if (fd < 0)
         return fd;
-    if (ioctl(fd, request, arguments) != 0)
+    if (ioctl(fd, request, arguments) < 0)
         rv = -errno;
     close(fd);
     return rv;
