@@ -3,7 +3,8 @@
  *
  * Views: nodes, pools, vms, replicas, jobs, events, identities (without keys and tokens),
  * nodes_history, pools_history, vms_history (valid_from, valid_to). With as_of, nodes, pools and vms
- * show what was true at that moment, and replicas are refused with a clear error.
+ * show what was true at that moment, events those until then, and replicas, jobs and identities,
+ * which keep no history, are refused with a clear error; so is a moment whose history was trimmed.
  * SQLite's authorizer allows SELECT over these views and safe functions only.
  */
 #ifndef PH_DB_QUERY_H
@@ -26,7 +27,9 @@ typedef int ph_query_part(void *context, const struct ph_texts *columns, const c
 
 /* Runs one statement. -EINVAL with a message for a person (syntax, not a SELECT, more than one
  * statement, something not allowed), -ETIMEDOUT, -E2BIG (row limit). NaN and infinities become null,
- * blobs hex strings, equal column names get a suffix. */
+ * blobs hex strings, malformed UTF-8 and NUL become U+FFFD, equal column names get a suffix. Parts may
+ * have been handed out before an error; a result without an error ends with a part whose `more` is
+ * false. timeout_ms and rows_max of 0, or above the most allowed, mean the most allowed. */
 int ph_reader_query(struct ph_reader *reader, const struct ph_query *query, ph_query_part *part,
     void *context, struct ph_error *error);
 

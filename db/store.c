@@ -111,11 +111,11 @@ static void do_group(struct ph_store *store, struct ph_batch *group)
     }
     if (failed)
         store->refuse_to = submitted(store);
+    care_for_wal(store);
     pthread_mutex_lock(&store->mutex);
     store->completed = finished;
     pthread_cond_broadcast(&store->finished);
     pthread_mutex_unlock(&store->mutex);
-    care_for_wal(store);
     if (rest != NULL)
         do_group(store, rest);
 }

@@ -486,6 +486,54 @@ static void repeated_queries_see_the_present(void **state)
     }
 }
 
+/* docs/inventory.md: each column of each view is in its section, and each question in it works. */
+static void expect_section(const char *page, const char *view)
+{
+    char sql[64], heading[64], *rest = NULL;
+    struct answer answer;
+    snprintf(heading, sizeof heading, "\n## %s\n", view);
+    snprintf(sql, sizeof sql, "SELECT * FROM %s", view);
+    const char *section = strstr(page, heading);
+    if (section == NULL)
+        fail_msg("no section on %s", view);
+    size_t bytes = strcspn(section + 5, "#") + 5;
+    ask_sql(reader, sql, &answer);
+    for (char *name = strtok_r(answer.columns, ",", &rest); name != NULL;
+         name = strtok_r(NULL, ",", &rest)) {
+        char cell[80];
+        snprintf(cell, sizeof cell, "| `%s`", name);
+        if (memmem(section, bytes, cell, strlen(cell)) == NULL)
+            fail_msg("%s.%s is not documented", view, name);
+    }
+    free(answer.json);
+}
+
+static void the_page_tells_the_truth(void **state)
+{
+    static const char *const views[] = {
+        "nodes", "pools", "vms", "replicas", "jobs", "events", "identities"};
+    char *page = NULL;
+    size_t bytes;
+    int questions = 0;
+    (void)state;
+    assert_int_equal(ph_file_read(PH_SOURCE_DIR "/docs/inventory.md", 1 << 20, &page, &bytes), 0);
+    for (size_t i = 0; i < sizeof views / sizeof views[0]; i++)
+        expect_section(page, views[i]);
+    for (char *at = page; (at = strstr(at, "\n    SELECT")) != NULL; questions++) {
+        struct answer answer;
+        char *end = strstr(at + 1, "\n\n");
+        assert_non_null(end);
+        *end = '\0';
+        ask_sql(reader, at, &answer);
+        if (answer.rv != 0)
+            fail_msg("%s\n-> %s", at, answer.error.message);
+        free(answer.json);
+        at = end + 1;
+    }
+    assert_true(questions >= 6);
+    free(page);
+}
+
 static void long_sql_is_refused(void **state)
 {
     size_t bytes = PH_SQL_BYTES_MAX + 10;
@@ -514,6 +562,7 @@ int main(void)
         cmocka_unit_test(the_asker_can_end_it),
         cmocka_unit_test(repeated_queries_see_the_present),
         cmocka_unit_test(long_sql_is_refused),
+        cmocka_unit_test(the_page_tells_the_truth),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
