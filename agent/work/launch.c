@@ -32,7 +32,7 @@ struct child {
 
 static _Noreturn void child_fail(enum ph_launch_stage stage, int error)
 {
-    struct word word = {stage, error};
+    struct word word = {(int)stage, error};
     ssize_t written = write(CHANNEL_FD, &word, sizeof word);
     (void)written;
     _exit(127);

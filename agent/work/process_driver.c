@@ -157,7 +157,7 @@ static int run(const struct ph_work_context *context, const struct ph_command *c
 {
     struct registration registration = {.context = context, .process = {.pid_fd = -1}};
     pid_t pid;
-    int out_fd, rv = output_open(context, command, cgroup, &out_fd, error);
+    int out_fd = -1, rv = output_open(context, command, cgroup, &out_fd, error);
     if (rv != 0)
         return rv;
     struct ph_launch launch = {.command = command,
