@@ -24,8 +24,7 @@ static void lost_forget(struct ph_core *core)
 {
     size_t gone = 0;
 
-    while (gone < core->lost_count &&
-           core->lost_ms[gone] + 3 * core->takeover_ms < core->now_ms)
+    while (gone < core->lost_count && core->lost_ms[gone] + 3 * core->takeover_ms < core->now_ms)
         gone++;
     core->lost_count -= gone;
     if (gone > 0)
@@ -130,7 +129,8 @@ void core_brake_check(struct ph_core *core)
         return;
     if (core->suspect_count == 0)
         core->brake_lifted = false;
-    if (!core->braked || too_many(core, core->suspect_count, core->online_count + core->suspect_count))
+    if (!core->braked ||
+        too_many(core, core->suspect_count, core->online_count + core->suspect_count))
         return;
     core->braked = false;
     core_event(core, PH_EVENT_INFO, "takeover-resumed", &about,
@@ -195,8 +195,8 @@ void core_node_failure(struct ph_core *core, struct core_node *node)
         node->row.quarantined_until = core->wall_ms + (int64_t)core->config.quarantine_ms;
         core_node_admin(core, node, PH_ADMIN_QUARANTINED,
             "lost %lld times lately: gets no pools for %llu s; `poolherd node resume %s` ends that",
-            (long long)node->row.failures,
-            (unsigned long long)(core->config.quarantine_ms / 1000), node->row.name);
+            (long long)node->row.failures, (unsigned long long)(core->config.quarantine_ms / 1000),
+            node->row.name);
     }
     core_node_decay_arm(core, node);
 }

@@ -92,8 +92,8 @@ static bool keeps_well(const struct core_pool *pool, const struct core_node *nod
 }
 
 /* Nothing to choose: exactly as many as wanted are kept, and well. The usual case at a restart. */
-static bool all_kept(const struct ph_core *core, struct core_pool *pool,
-    const char *const *keep, size_t kept)
+static bool all_kept(
+    const struct ph_core *core, struct core_pool *pool, const char *const *keep, size_t kept)
 {
     if (kept != (size_t)pool->row.copies)
         return false;

@@ -114,8 +114,8 @@ static int load_vm(struct ph_core *core, const struct ph_vm *row, struct ph_erro
     size_t index;
 
     if (pool == NULL)
-        return ph_error_set(error, PH_BAD_INPUT, "pool", "VM %s belongs to pool %s, which is not there",
-            row->name, row->pool);
+        return ph_error_set(error, PH_BAD_INPUT, "pool",
+            "VM %s belongs to pool %s, which is not there", row->name, row->pool);
     if (pool->vm_count >= PH_VMS_PER_POOL_MAX)
         return ph_error_set(error, PH_BAD_INPUT, "pool", "pool %s has more than %d VMs", row->pool,
             PH_VMS_PER_POOL_MAX);
@@ -161,7 +161,8 @@ static int load_meta(struct ph_core *core, const struct ph_meta *row)
     return 0;
 }
 
-static bool loaded_before(const struct ph_core *core, const struct ph_record *record, const char *name)
+static bool loaded_before(
+    const struct ph_core *core, const struct ph_record *record, const char *name)
 {
     return (record == &ph_record_node && core_find_node(core, name) != NULL) ||
            (record == &ph_record_pool && core_find_pool(core, name) != NULL) ||
@@ -323,8 +324,8 @@ void core_told_due(struct ph_core *core)
 
 static void new_config(struct ph_core *core, const struct ph_core_config *config)
 {
-    bool timing = memcmp(&config->timing.beat_ms, &core->config.timing.beat_ms,
-                      3 * sizeof(uint64_t)) != 0;
+    bool timing =
+        memcmp(&config->timing.beat_ms, &core->config.timing.beat_ms, 3 * sizeof(uint64_t)) != 0;
 
     core->config = *config;
     core->takeover_ms = ph_timing_takeover_ms(&config->timing);
@@ -375,8 +376,8 @@ static void refuse_witness(struct ph_core *core, const struct ph_event_in *in)
     struct ph_problem body = {.code = code, .message = text};
 
     ph_text_format(code, sizeof code, "%s", ph_code_name(PH_STATE_FORBIDS));
-    ph_text_format(text, sizeof text, "%s: this manager knows no witnesses yet",
-        ph_messages[in->type].type);
+    ph_text_format(
+        text, sizeof text, "%s: this manager knows no witnesses yet", ph_messages[in->type].type);
     core_grant(core, in->sender, PH_MSG_PROBLEM, &body);
 }
 
@@ -392,8 +393,8 @@ static void message(struct ph_core *core, const struct ph_event_in *in)
         core_node_hello(core, in);
     else if (in->type == PH_MSG_LEAVING)
         core_node_leaving(core, in);
-    else if (in->type == PH_MSG_VOTE || in->type == PH_MSG_VOTE_ASK ||
-             in->type == PH_MSG_PROMISE || in->type == PH_MSG_PROMISE_ASK)
+    else if (in->type == PH_MSG_VOTE || in->type == PH_MSG_VOTE_ASK || in->type == PH_MSG_PROMISE ||
+             in->type == PH_MSG_PROMISE_ASK)
         refuse_witness(core, in);
 }
 

@@ -70,8 +70,8 @@ static void plan_fini(struct ph_planned_move_list *plan)
 
 static bool leaves(const struct core_pool *pool, const struct core_node *node)
 {
-    return strcmp(pool->row.node, node->row.name) == 0 &&
-           pool->row.desired == PH_DESIRED_ACTIVE && pool->job == NULL;
+    return strcmp(pool->row.node, node->row.name) == 0 && pool->row.desired == PH_DESIRED_ACTIVE &&
+           pool->job == NULL;
 }
 
 struct core_job *core_drain_begin(struct ph_core *core, struct core_node *node,
@@ -90,8 +90,8 @@ struct core_job *core_drain_begin(struct ph_core *core, struct core_node *node,
         core_timer_set(core, &job->timer, core->now_ms + 1000 * (uint64_t)deadline_s);
     }
     core_job_set_state(core, job, PH_JOB_RUNNING);
-    core_node_admin(core, node, PH_ADMIN_DRAINING, "job %lld moves its pools away",
-        (long long)job->row.id);
+    core_node_admin(
+        core, node, PH_ADMIN_DRAINING, "job %lld moves its pools away", (long long)job->row.id);
     if (moves == NULL) {
         drain_plan(core, node, &plan);
         moves = &plan;
@@ -126,8 +126,7 @@ static void start_children(struct ph_core *core, struct core_job *drain)
         struct core_pool *pool = core_find_pool(core, child->row.pool);
 
         if (core_job_ended(child) || child->row.state != PH_JOB_QUEUED ||
-            core->now_ms < child->retry_ms || pool == NULL ||
-            pool->row.state != PH_POOL_ACTIVE)
+            core->now_ms < child->retry_ms || pool == NULL || pool->row.state != PH_POOL_ACTIVE)
             continue;
         core_job_set_state(core, child, PH_JOB_RUNNING);
         core_pool_dirty(core, pool);
@@ -214,10 +213,12 @@ static void drain_done(struct ph_core *core, struct core_job *drain, struct core
 
     memcpy(name, node->row.name, sizeof name);
     if (drain->row.kind == PH_JOB_DRAIN) {
-        core_node_admin(core, node, PH_ADMIN_MAINTENANCE, "drained by job %lld: nothing of any "
-                                                          "pool runs here",
+        core_node_admin(core, node, PH_ADMIN_MAINTENANCE,
+            "drained by job %lld: nothing of any "
+            "pool runs here",
             (long long)drain->row.id);
-        core_job_end(core, drain, PH_JOB_SUCCEEDED, "nothing of any pool runs on %s any more", name);
+        core_job_end(
+            core, drain, PH_JOB_SUCCEEDED, "nothing of any pool runs on %s any more", name);
         return;
     }
     core_node_admin(core, node, PH_ADMIN_RETIRED, "retired by job %lld", (long long)drain->row.id);
@@ -257,8 +258,7 @@ void core_drain_step(struct ph_core *core, struct core_job *drain)
     else
         start_children(core, drain);
     if (drain->child_count > 0)
-        core_job_progress(
-            core, drain, (int64_t)(drain->child_ended * 100 / drain->child_count));
+        core_job_progress(core, drain, (int64_t)(drain->child_ended * 100 / drain->child_count));
     if (drain->child_ended < drain->child_count) {
         core_job_wait(core, drain, "%zu of %zu moves", drain->child_count - drain->child_ended,
             drain->child_count);
@@ -322,7 +322,8 @@ int ph_request_retire(struct ph_core *core, const struct ph_event_in *in)
     job = core_drain_begin(core, node, PH_JOB_RETIRE, 0, 0, in->sender, NULL);
     if (job == NULL)
         return 0;
-    core_command(core, in, &(struct core_about){.node = node, .job = job}, "retire %s", asked->name);
+    core_command(
+        core, in, &(struct core_about){.node = node, .job = job}, "retire %s", asked->name);
     core_answer_done(core, in, job->row.id,
         "%s is drained, then its key is revoked and it is forgotten", asked->name);
     return 0;

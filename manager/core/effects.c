@@ -98,14 +98,12 @@ void core_remove(struct ph_core *core, const struct ph_record *record, const voi
     effect_value(core, effect_add(core, core->effects, PH_EF_REMOVE), record, row);
 }
 
-void core_send(
-    struct ph_core *core, const char *node, enum ph_message_type type, const void *body)
+void core_send(struct ph_core *core, const char *node, enum ph_message_type type, const void *body)
 {
     effect_message(core, effect_add(core, &core->later, PH_EF_SEND), node, 0, type, body);
 }
 
-void core_grant(
-    struct ph_core *core, const char *node, enum ph_message_type type, const void *body)
+void core_grant(struct ph_core *core, const char *node, enum ph_message_type type, const void *body)
 {
     effect_message(core, effect_add(core, core->effects, PH_EF_GRANT), node, 0, type, body);
 }
@@ -118,15 +116,15 @@ void core_fence(struct ph_core *core, const char *node)
         ph_text_format(effect->node, sizeof effect->node, "%s", node);
 }
 
-void core_answer(struct ph_core *core, const struct ph_event_in *in, enum ph_message_type type,
-    const void *body)
+void core_answer(
+    struct ph_core *core, const struct ph_event_in *in, enum ph_message_type type, const void *body)
 {
     effect_message(
         core, effect_add(core, &core->later, PH_EF_ANSWER), NULL, in->request, type, body);
 }
 
-static void take_message(struct ph_core *core, struct ph_effect *effect,
-    enum ph_message_type type, void *body)
+static void take_message(
+    struct ph_core *core, struct ph_effect *effect, enum ph_message_type type, void *body)
 {
     const struct ph_record *record = ph_messages[type].record;
 

@@ -52,7 +52,8 @@ int ph_request_fence(struct ph_core *core, const struct ph_event_in *in)
     if (node == NULL)
         return core_problem(core, in, PH_NOT_FOUND, "node", "there is no node %s", asked->node);
     if (node->row.state == PH_NODE_FENCED)
-        return core_problem(core, in, PH_STATE_FORBIDS, "node", "%s is fenced already", asked->node);
+        return core_problem(
+            core, in, PH_STATE_FORBIDS, "node", "%s is fenced already", asked->node);
     if (asked->confirm_dead[0] != '\0' && strcmp(asked->confirm_dead, asked->node) != 0)
         return core_problem(core, in, PH_BAD_INPUT, "confirm_dead",
             "it must repeat the node's name, %s", asked->node);
@@ -63,7 +64,8 @@ int ph_request_fence(struct ph_core *core, const struct ph_event_in *in)
             (long long)node->fence->row.id, asked->node);
     if (asked->dry_run) {
         core_answer_done(core, in, 0,
-            "the fence device of %s would be told to switch it off, and its pools would be taken over",
+            "the fence device of %s would be told to switch it off, and its pools would be taken "
+            "over",
             asked->node);
         return 0;
     }

@@ -39,11 +39,11 @@
 #include "manager/core/core.h"
 #include "manager/place/place.h"
 
-#define CORE_TEXT 65                /* instance and manager ids with their terminator */
-#define CORE_JOBS_KEPT 1000         /* ended jobs kept in memory for job.list and job.show */
-#define CORE_ORDER_RETRY_MS 500     /* first repetition of an order nobody acknowledged */
+#define CORE_TEXT 65            /* instance and manager ids with their terminator */
+#define CORE_JOBS_KEPT 1000     /* ended jobs kept in memory for job.list and job.show */
+#define CORE_ORDER_RETRY_MS 500 /* first repetition of an order nobody acknowledged */
 #define CORE_ORDER_RETRY_MS_MAX 5000
-#define CORE_RETRY_MS_MAX 60000     /* longest pause between attempts to activate */
+#define CORE_RETRY_MS_MAX 60000 /* longest pause between attempts to activate */
 
 struct core_node;
 struct core_pool;
@@ -52,13 +52,13 @@ struct core_job;
 
 /* ---- timer.c ------------------------------------------------------------------------------------------ */
 enum core_timer_kind {
-    CORE_TIMER_NODE,   /* a node's lease: suspect, lost */
-    CORE_TIMER_DECAY,  /* a node's failure count or quarantine */
-    CORE_TIMER_ORDER,  /* a peer's order is sent again */
-    CORE_TIMER_POOL,   /* a pool is looked at again (retry, failback at a time of day) */
-    CORE_TIMER_JOB,    /* a drain's deadline */
-    CORE_TIMER_BRAKE,  /* the automatic pause is looked at again */
-    CORE_TIMER_LOOK    /* wanting pools are looked at again */
+    CORE_TIMER_NODE,  /* a node's lease: suspect, lost */
+    CORE_TIMER_DECAY, /* a node's failure count or quarantine */
+    CORE_TIMER_ORDER, /* a peer's order is sent again */
+    CORE_TIMER_POOL,  /* a pool is looked at again (retry, failback at a time of day) */
+    CORE_TIMER_JOB,   /* a drain's deadline */
+    CORE_TIMER_BRAKE, /* the automatic pause is looked at again */
+    CORE_TIMER_LOOK   /* wanting pools are looked at again */
 };
 struct core_timer {
     uint64_t at_ms, id; /* order of the heap: earlier first, then the one made first */
@@ -71,35 +71,40 @@ struct core_timers {
     struct core_timer **items;
     uint64_t last_id;
 };
-void core_timer_init(struct ph_core *core, struct core_timer *timer, enum core_timer_kind kind, void *owner);
-void core_timer_set(struct ph_core *core, struct core_timer *timer, uint64_t at_ms); /* arms or moves */
+void core_timer_init(
+    struct ph_core *core, struct core_timer *timer, enum core_timer_kind kind, void *owner);
+void core_timer_set(
+    struct ph_core *core, struct core_timer *timer, uint64_t at_ms); /* arms or moves */
 void core_timer_clear(struct ph_core *core, struct core_timer *timer);
-struct core_timer *core_timer_due(struct ph_core *core, uint64_t now_ms); /* taken out of the heap, or NULL */
+struct core_timer *core_timer_due(
+    struct ph_core *core, uint64_t now_ms); /* taken out of the heap, or NULL */
 
 /* ---- the live picture ---------------------------------------------------------------------------------- */
 struct core_node {
-    struct ph_node row;      /* durable; first, so that the maps serve placement too */
+    struct ph_node row; /* durable; first, so that the maps serve placement too */
     bool save;
-    struct ph_map peers;     /* pool name -> struct core_peer *: every pool that concerns this node */
-    char instance[CORE_TEXT]; /* of the agent process that was last welcomed; "": none by this manager */
-    bool present;            /* welcomed by this manager: orders can be sent */
-    bool heard;              /* by this manager */
-    uint64_t heard_ms;       /* last message of the instance */
-    uint64_t beat_ms;        /* last beat that was granted; our start for a node we grant unheard */
-    bool granted;            /* a grant may be out: granted_ms counts (our own start is one) */
-    uint64_t granted_ms;     /* when the last grant was SENT */
-    uint64_t silent_ms;      /* when it became suspect */
-    uint64_t dead_ms;        /* from then on nothing granted under the present generation can live */
-    uint64_t settled_ms;     /* from then on nothing granted under earlier generations can live */
-    uint64_t takeover_ms;    /* longest takeover time the node may have been told under this generation */
-    uint64_t hello_ms;       /* newest hello that was welcomed */
+    struct ph_map peers; /* pool name -> struct core_peer *: every pool that concerns this node */
+    char instance
+        [CORE_TEXT];     /* of the agent process that was last welcomed; "": none by this manager */
+    bool present;        /* welcomed by this manager: orders can be sent */
+    bool heard;          /* by this manager */
+    uint64_t heard_ms;   /* last message of the instance */
+    uint64_t beat_ms;    /* last beat that was granted; our start for a node we grant unheard */
+    bool granted;        /* a grant may be out: granted_ms counts (our own start is one) */
+    uint64_t granted_ms; /* when the last grant was SENT */
+    uint64_t silent_ms;  /* when it became suspect */
+    uint64_t dead_ms;    /* from then on nothing granted under the present generation can live */
+    uint64_t settled_ms; /* from then on nothing granted under earlier generations can live */
+    uint64_t
+        takeover_ms;   /* longest takeover time the node may have been told under this generation */
+    uint64_t hello_ms; /* newest hello that was welcomed */
     struct core_timer lease, decay;
-    struct core_job *drain;  /* unfinished drain or retire of this node */
-    struct core_job *fence;  /* unfinished fence job */
+    struct core_job *drain;   /* unfinished drain or retire of this node */
+    struct core_job *fence;   /* unfinished fence job */
     int64_t fence_generation; /* admission that the fence run under way is about */
-    size_t takeovers;        /* activations of take-overs under way here */
-    uint64_t refused_ms;     /* last event about a duplicate identity: at most one per lease */
-    bool stray_said;         /* the event about data of unknown pools was written for this instance */
+    size_t takeovers;         /* activations of take-overs under way here */
+    uint64_t refused_ms;      /* last event about a duplicate identity: at most one per lease */
+    bool stray_said; /* the event about data of unknown pools was written for this instance */
 };
 
 /* One pool on one node. Exists while it has a replica row, is the pool's node, home or a job's target, or the
@@ -107,18 +112,18 @@ struct core_node {
 struct core_peer {
     struct core_node *node;
     struct core_pool *pool;
-    struct ph_replica row;   /* pool and node always set; durable when stored */
-    bool stored, save;       /* the row is in the inventory; it has to be saved */
-    bool chosen;             /* holder: the node shall keep a copy */
+    struct ph_replica row; /* pool and node always set; durable when stored */
+    bool stored, save;     /* the row is in the inventory; it has to be saved */
+    bool chosen;           /* holder: the node shall keep a copy */
 
     struct ph_report report; /* newest one of this instance of the agent */
     bool reported;
-    int64_t copy_number;     /* newest copy.report of the owner about this peer */
-    int64_t progress;        /* of the copy under way, 0..100 */
-    int64_t urgent;          /* asked of the owner: a copy that begins now */
-    int64_t urgent_done;     /* answered by a complete copy */
+    int64_t copy_number; /* newest copy.report of the owner about this peer */
+    int64_t progress;    /* of the copy under way, 0..100 */
+    int64_t urgent;      /* asked of the owner: a copy that begins now */
+    int64_t urgent_done; /* answered by a complete copy */
 
-    bool ordered;            /* an order is wanted; the fields below describe it */
+    bool ordered; /* an order is wanted; the fields below describe it */
     int64_t order_number;
     enum ph_order_kind order_kind;
     int64_t order_epoch, order_generation, order_revision;
@@ -127,7 +132,7 @@ struct core_peer {
     bool order_sent;         /* at least once to this instance */
     uint64_t order_pause_ms; /* present pause between repetitions */
     struct core_timer resend;
-    bool held;               /* a move under way will bring the pool here */
+    bool held; /* a move under way will bring the pool here */
 
     int64_t counted_cpu, counted_memory_mib, counted_disk_mib, counted_pools, counted_copies;
     /* what picture.c added */
@@ -139,27 +144,29 @@ struct core_vm {
 };
 
 struct core_pool {
-    struct ph_pool row;      /* durable; first */
+    struct ph_pool row; /* durable; first */
     bool save, dirty;
-    bool wanting;            /* in core->wanting */
-    bool holders_due;        /* who keeps copies has to be decided again */
-    bool copies_short;       /* fewer holders than wanted */
+    bool wanting;      /* in core->wanting */
+    bool holders_due;  /* who keeps copies has to be decided again */
+    bool copies_short; /* fewer holders than wanted */
     size_t vm_count;
-    struct core_vm *vms;     /* in order of position */
-    struct ph_map peers;     /* node name -> struct core_peer * */
-    struct core_job *job;    /* the unfinished job at work on it, or NULL: at most one */
-    int64_t attempts;        /* failed activations on the present node */
+    struct core_vm *vms;       /* in order of position */
+    struct ph_map peers;       /* node name -> struct core_peer * */
+    struct core_job *job;      /* the unfinished job at work on it, or NULL: at most one */
+    int64_t attempts;          /* failed activations on the present node */
     struct ph_texts failed_on; /* candidates that were given up */
-    uint64_t retry_at_ms;    /* not before; 0: at once */
-    bool data_loss_accepted; /* pool start --accept-data-loss, until it is active */
-    uint64_t down_ms;        /* when it left active (manager's clock); 0: unknown or it is active */
-    bool release_wanted;     /* its node failed to activate it and has to release it before another gets it */
-    int64_t failbacks;       /* in a row that failed */
-    uint64_t failback_ms;    /* not before */
+    uint64_t retry_at_ms;      /* not before; 0: at once */
+    bool data_loss_accepted;   /* pool start --accept-data-loss, until it is active */
+    uint64_t down_ms; /* when it left active (manager's clock); 0: unknown or it is active */
+    bool
+        release_wanted; /* its node failed to activate it and has to release it before another gets it */
+    int64_t failbacks;    /* in a row that failed */
+    uint64_t failback_ms; /* not before */
     struct core_timer timer;
     bool orders_due;
-    int64_t failed_epoch;    /* its node reported this epoch as failed, and the agent has not restarted since */
-    int64_t lost_at;         /* wall: when a lost node's pool came free; 0: it was not lost */
+    int64_t
+        failed_epoch; /* its node reported this epoch as failed, and the agent has not restarted since */
+    int64_t lost_at; /* wall: when a lost node's pool came free; 0: it was not lost */
 };
 
 struct core_touched {
@@ -168,25 +175,25 @@ struct core_touched {
 };
 
 struct core_job {
-    struct ph_job row;       /* durable; first */
+    struct ph_job row; /* durable; first */
     bool save;
-    uint64_t down_ms;        /* take-over and move: when the pool left active; 0: unknown */
-    int64_t urgent;          /* move: the urgent copy waited for */
-    int64_t attempts;        /* move of a drain: times it had to be planned again */
-    uint64_t retry_ms;       /* move: not before */
-    bool slot;               /* take-over: counted in its target's takeovers */
-    int64_t copy_failures;   /* move, while stopping: times the last copy failed */
+    uint64_t down_ms;      /* take-over and move: when the pool left active; 0: unknown */
+    int64_t urgent;        /* move: the urgent copy waited for */
+    int64_t attempts;      /* move of a drain: times it had to be planned again */
+    uint64_t retry_ms;     /* move: not before */
+    bool slot;             /* take-over: counted in its target's takeovers */
+    int64_t copy_failures; /* move, while stopping: times the last copy failed */
     struct core_timer timer;
     size_t child_count, child_room, child_ended, child_running, child_next; /* of a drain */
     struct core_job **children; /* ascending by id, which is their priority */
-    bool children_told;      /* of a drain that is being cancelled */
-    bool dirty;              /* of a drain: look again in this step */
-    bool forget;             /* private to core_jobs_trim */
+    bool children_told;         /* of a drain that is being cancelled */
+    bool dirty;                 /* of a drain: look again in this step */
+    bool forget;                /* private to core_jobs_trim */
 };
 
 struct ph_core {
     struct ph_core_config config;
-    uint64_t takeover_ms;    /* of config.timing */
+    uint64_t takeover_ms; /* of config.timing */
     int64_t term;
     char manager_id[CORE_TEXT];
     char cluster_id[CORE_TEXT];
@@ -194,16 +201,16 @@ struct ph_core {
     int64_t wall_ms;
     bool ready, no_memory;
 
-    struct ph_map nodes;      /* name -> struct core_node * */
-    struct ph_map pools;      /* name -> struct core_pool *, also a const struct ph_pool * */
-    struct ph_map identities; /* name -> struct ph_identity * (identity.c) */
-    struct ph_map keys;       /* public key -> the same struct ph_identity * (identity.c) */
-    struct ph_map metas;      /* key -> struct ph_meta * */
-    struct ph_map relations;  /* for place.h: pool -> who names it */
-    struct ph_map targets;    /* for place.h: pool -> node a move will put it on */
+    struct ph_map nodes;        /* name -> struct core_node * */
+    struct ph_map pools;        /* name -> struct core_pool *, also a const struct ph_pool * */
+    struct ph_map identities;   /* name -> struct ph_identity * (identity.c) */
+    struct ph_map keys;         /* public key -> the same struct ph_identity * (identity.c) */
+    struct ph_map metas;        /* key -> struct ph_meta * */
+    struct ph_map relations;    /* for place.h: pool -> who names it */
+    struct ph_map targets;      /* for place.h: pool -> node a move will put it on */
     size_t job_count, job_room; /* ascending by id; ended ones are kept for a while */
     struct core_job **jobs;
-    size_t job_ended;           /* how many of them have ended */
+    size_t job_ended; /* how many of them have ended */
 
     int64_t last_event_id, last_job_id, last_order_number;
     struct core_timers timers;
@@ -212,25 +219,25 @@ struct ph_core {
     struct ph_place_cluster cluster; /* for place.h: kept up to date */
 
     size_t dirty_count, dirty_room, order_count, order_room;
-    struct core_pool **dirty;  /* to be settled in this step */
+    struct core_pool **dirty; /* to be settled in this step */
     size_t batch_count;
-    struct core_pool **batch;  /* being settled */
-    struct core_pool **orders; /* whose orders are to be computed at the end of it */
+    struct core_pool **batch;   /* being settled */
+    struct core_pool **orders;  /* whose orders are to be computed at the end of it */
     struct ph_effects *effects; /* of the step under way: grants and removals and saves */
     struct ph_effects later;    /* sends and answers: after the saves */
     size_t touched_count, touched_room;
     struct core_touched *touched; /* rows to save (private to effects.c) */
 
     /* brakes.c */
-    bool paused;                /* by an operator (meta "paused") */
-    bool braked;                /* by the silent share */
-    bool brake_lifted;          /* by an operator, until nobody is silent any more */
+    bool paused;       /* by an operator (meta "paused") */
+    bool braked;       /* by the silent share */
+    bool brake_lifted; /* by an operator, until nobody is silent any more */
     char brake_reason[PH_TEXT_BYTES_MAX + 1];
     size_t online_count, suspect_count;
     size_t lost_count, lost_room; /* when nodes lost lately fell silent, ascending */
     uint64_t *lost_ms;
     struct core_timer brake;
-    bool outdated;              /* somebody has seen a higher term: we stopped granting (rule 5) */
+    bool outdated; /* somebody has seen a higher term: we stopped granting (rule 5) */
     int64_t seen_term;
 
     /* schedule.c: pools that want something of the cluster (a place, more copies, to go back) */
@@ -238,11 +245,11 @@ struct ph_core {
     struct core_pool **wanting;
     bool attention; /* something changed that may help them */
     struct core_timer look;
-    struct core_job **drains;   /* unfinished drains and retires, ascending by id */
+    struct core_job **drains; /* unfinished drains and retires, ascending by id */
     size_t drain_count, drain_room;
-    uint64_t told_takeover_ms;  /* meta "takeover_ms": the longest any node may still live by */
-    int64_t urgent;             /* last number given to a peer's urgent */
-    int64_t epoch_floor;        /* meta "epoch_floor": epochs of forgotten pools are not used again */
+    uint64_t told_takeover_ms; /* meta "takeover_ms": the longest any node may still live by */
+    int64_t urgent;            /* last number given to a peer's urgent */
+    int64_t epoch_floor; /* meta "epoch_floor": epochs of forgotten pools are not used again */
 };
 
 /* ---- look-ups (NULL when absent) -------------------------------------------------------------------------- */
@@ -258,13 +265,14 @@ bool core_job_ended(const struct core_job *job);
  * follows from its row (placement, orders, copies) is looked at again in this step. */
 void core_node_touch(struct ph_core *core, struct core_node *node);
 void core_pool_touch(struct ph_core *core, struct core_pool *pool);
-void core_pool_dirty(struct ph_core *core, struct core_pool *pool); /* look again; the row did not change */
+void core_pool_dirty(
+    struct ph_core *core, struct core_pool *pool); /* look again; the row did not change */
 void core_peer_touch(struct ph_core *core, struct core_peer *peer);
 void core_vm_touch(struct ph_core *core, struct core_vm *vm);
 void core_job_touch(struct ph_core *core, struct core_job *job);
 void core_meta_set(struct ph_core *core, const char *key, const char *value);
 void core_meta_forget(struct ph_core *core, const char *key);
-void core_untouch(struct ph_core *core, void *owner); /* before it is freed */
+void core_untouch(struct ph_core *core, void *owner);                   /* before it is freed */
 const char *core_meta_get(const struct ph_core *core, const char *key); /* "" when absent */
 
 /* At once: the value is copied. For identities and events and removals; rows above go through touch. */
@@ -273,15 +281,18 @@ void core_remove(struct ph_core *core, const struct ph_record *record, const voi
 
 /* After the saves. `body` is copied. */
 void core_send(struct ph_core *core, const char *node, enum ph_message_type type, const void *body);
-void core_grant(struct ph_core *core, const char *node, enum ph_message_type type, const void *body); /* at once */
-void core_answer(struct ph_core *core, const struct ph_event_in *in, enum ph_message_type type, const void *body);
+void core_grant(struct ph_core *core, const char *node, enum ph_message_type type,
+    const void *body); /* at once */
+void core_answer(struct ph_core *core, const struct ph_event_in *in, enum ph_message_type type,
+    const void *body);
 /* As core_answer for big bodies: takes what the body owns and leaves it empty. */
-void core_answer_take(struct ph_core *core, const struct ph_event_in *in, enum ph_message_type type, void *body);
-void core_answer_done(struct ph_core *core, const struct ph_event_in *in, int64_t job, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void core_answer_take(
+    struct ph_core *core, const struct ph_event_in *in, enum ph_message_type type, void *body);
+void core_answer_done(struct ph_core *core, const struct ph_event_in *in, int64_t job,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* Answers "problem"; returns 0, so that a handler may `return core_problem(...)`. */
-int core_problem(struct ph_core *core, const struct ph_event_in *in, enum ph_code code, const char *field,
-    const char *format, ...) __attribute__((format(printf, 5, 6)));
+int core_problem(struct ph_core *core, const struct ph_event_in *in, enum ph_code code,
+    const char *field, const char *format, ...) __attribute__((format(printf, 5, 6)));
 void core_send_take(struct ph_core *core, const char *node, enum ph_message_type type, void *body);
 void core_fence(struct ph_core *core, const char *node); /* after the saves */
 
@@ -293,11 +304,11 @@ struct core_about {
     const char *who;
     int64_t job_id; /* when job is NULL */
 };
-void core_event(struct ph_core *core, enum ph_event_level level, const char *kind, const struct core_about *about,
-    const char *format, ...) __attribute__((format(printf, 5, 6)));
+void core_event(struct ph_core *core, enum ph_event_level level, const char *kind,
+    const struct core_about *about, const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* The event of kind "command" every changing request leaves. */
-void core_command(struct ph_core *core, const struct ph_event_in *in, const struct core_about *about,
-    const char *format, ...) __attribute__((format(printf, 4, 5)));
+void core_command(struct ph_core *core, const struct ph_event_in *in,
+    const struct core_about *about, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 void core_flush(struct ph_core *core);
 /* Texts: format into an owned member. */
@@ -318,14 +329,16 @@ void core_picture_available(struct ph_core *core, const struct core_node *node, 
 void core_unaccount(struct ph_core *core, struct core_peer *peer);
 bool core_node_available(const struct core_node *node); /* online and active: may get new pools */
 bool core_copy_usable(const struct core_peer *peer);
-int64_t core_copy_age_ms(const struct ph_core *core, const struct core_peer *peer); /* INT64_MAX: unknown */
+int64_t core_copy_age_ms(
+    const struct ph_core *core, const struct core_peer *peer); /* INT64_MAX: unknown */
 
 /* ---- node.c ---- */
 void core_node_hello(struct ph_core *core, const struct ph_event_in *in);
 void core_node_beat(struct ph_core *core, const struct ph_event_in *in);
 void core_node_leaving(struct ph_core *core, const struct ph_event_in *in);
 void core_node_lease_due(struct ph_core *core, struct core_node *node);
-void core_node_look(struct ph_core *core, struct core_node *node); /* arms its lease timer for now */
+void core_node_look(
+    struct ph_core *core, struct core_node *node); /* arms its lease timer for now */
 void core_node_welcome(struct ph_core *core, struct core_node *node);
 void core_node_say_hello(struct ph_core *core, const struct core_node *node);
 /* Timing that nodes were told: counted by until they go by another. */
@@ -335,13 +348,15 @@ void core_told_due(struct ph_core *core);
  * Promises of witnesses will be asked for here. */
 enum ph_proof core_node_may_be_taken_over(const struct ph_core *core, const struct core_node *node);
 /* The node is lost or fenced: no more grants, its pools are free. */
-void core_node_taken(struct ph_core *core, struct core_node *node, enum ph_proof proof, const char *why);
+void core_node_taken(
+    struct ph_core *core, struct core_node *node, enum ph_proof proof, const char *why);
 void core_node_pools_dirty(struct ph_core *core, struct core_node *node);
 
 /* ---- brakes.c ---- */
 const char *core_pause_reason(const struct ph_core *core); /* NULL: automatic take-over may go on */
-void core_brake_check(struct ph_core *core);  /* after a node's state changed: may let go */
-bool core_brake_holds(struct ph_core *core, const struct core_node *node); /* before a node becomes lost */
+void core_brake_check(struct ph_core *core); /* after a node's state changed: may let go */
+bool core_brake_holds(
+    struct ph_core *core, const struct core_node *node); /* before a node becomes lost */
 void core_brake_lost(struct ph_core *core, uint64_t silent_ms);
 void core_brake_release(struct ph_core *core);
 void core_outdated(struct ph_core *core, const struct core_node *node, int64_t term);
@@ -362,11 +377,13 @@ bool core_order_echoed(const struct ph_core *core, const struct core_peer *peer)
 bool core_released(const struct ph_core *core, const struct core_pool *pool);
 
 /* ---- schedule.c ---- */
-bool core_confirmed(const struct core_pool *pool);           /* was active under its present epoch */
+bool core_confirmed(const struct core_pool *pool); /* was active under its present epoch */
 bool core_deactivation_wanted(const struct core_pool *pool);
-void core_assign(struct ph_core *core, struct core_pool *pool, struct core_node *node, const char *why);
+void core_assign(
+    struct ph_core *core, struct core_pool *pool, struct core_node *node, const char *why);
 /* Takes the pool off its node, which needs a proof. data_here: the newest data is there. */
-void core_unassign(struct ph_core *core, struct core_pool *pool, enum ph_proof proof, bool data_here, const char *why);
+void core_unassign(struct ph_core *core, struct core_pool *pool, enum ph_proof proof,
+    bool data_here, const char *why);
 void core_schedule(struct ph_core *core, struct core_pool *pool);
 void core_activation_failed(struct ph_core *core, struct core_pool *pool, const char *reason);
 void core_pool_active(struct ph_core *core, struct core_pool *pool); /* its node said so */
@@ -386,8 +403,8 @@ void core_failback(struct ph_core *core, struct core_pool *pool); /* failback.c 
 struct core_job *core_job_new(struct ph_core *core, enum ph_job_kind kind, struct core_pool *pool,
     struct core_node *node, const char *who);
 int core_job_load(struct ph_core *core, const struct ph_job *row, struct ph_error *error);
-void core_job_end(struct ph_core *core, struct core_job *job, enum ph_job_state state, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void core_job_end(struct ph_core *core, struct core_job *job, enum ph_job_state state,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
 void core_job_wait(struct ph_core *core, struct core_job *job, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void core_job_reason(struct ph_core *core, struct core_job *job, const char *format, ...)
@@ -400,34 +417,39 @@ void core_job_due(struct ph_core *core, struct core_job *job);
 const char *core_job_kind_word(const struct core_job *job);
 
 /* ---- takeover.c move.c drain.c fence.c operate.c ---- */
-void core_takeover_pool(struct ph_core *core, struct core_pool *pool, struct core_node *node, enum ph_proof proof);
+void core_takeover_pool(
+    struct ph_core *core, struct core_pool *pool, struct core_node *node, enum ph_proof proof);
 void core_takeover_step(struct ph_core *core, struct core_job *job, struct core_pool *pool);
 void core_takeover_assigned(struct ph_core *core, struct core_pool *pool, int64_t loss_ms);
 void core_move_step(struct ph_core *core, struct core_job *job);
 void core_move_activation_failed(struct ph_core *core, struct core_job *job, const char *reason);
 struct core_job *core_move_begin(struct ph_core *core, struct core_pool *pool, const char *target,
     struct core_job *parent, const char *who);
-long core_move_choose(struct ph_core *core, struct core_pool *pool, const char *only, char *reason, size_t reason_size);
-struct core_job *core_drain_begin(struct ph_core *core, struct core_node *node, enum ph_job_kind kind,
-    int64_t max_parallel, int64_t deadline_s, const char *who, const struct ph_planned_move_list *plan);
+long core_move_choose(struct ph_core *core, struct core_pool *pool, const char *only, char *reason,
+    size_t reason_size);
+struct core_job *core_drain_begin(struct ph_core *core, struct core_node *node,
+    enum ph_job_kind kind, int64_t max_parallel, int64_t deadline_s, const char *who,
+    const struct ph_planned_move_list *plan);
 void core_drain_step(struct ph_core *core, struct core_job *drain);
 void core_drain_dirty(struct ph_core *core, struct core_job *drain);
 void core_drain_child(struct ph_core *core, struct core_job *drain, struct core_job *child);
-void core_drain_adopt(struct ph_core *core, struct core_pool *pool); /* a pool on a draining node without a job */
+void core_drain_adopt(
+    struct ph_core *core, struct core_pool *pool); /* a pool on a draining node without a job */
 void core_fence_done(struct ph_core *core, const struct ph_event_in *in);
 void core_fence_resume(struct ph_core *core, struct core_job *job);
-void core_operate_step(struct ph_core *core, struct core_job *job); /* start, stop, remove: may forget the pool */
+void core_operate_step(
+    struct ph_core *core, struct core_job *job); /* start, stop, remove: may forget the pool */
 bool core_removing(const struct core_pool *pool);
 bool core_destroying(const struct ph_core *core, const struct core_pool *pool);
 const char *core_node_state_word(const struct core_node *node);
 
 /* ---- state.c: with reason (a sentence); asserts the transition is in the table; writes the event ---------- */
-void core_node_state(struct ph_core *core, struct core_node *node, enum ph_node_state state, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-void core_node_admin(struct ph_core *core, struct core_node *node, enum ph_node_admin admin, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-void core_pool_state(struct ph_core *core, struct core_pool *pool, enum ph_pool_state state, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void core_node_state(struct ph_core *core, struct core_node *node, enum ph_node_state state,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+void core_node_admin(struct ph_core *core, struct core_node *node, enum ph_node_admin admin,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
+void core_pool_state(struct ph_core *core, struct core_pool *pool, enum ph_pool_state state,
+    const char *format, ...) __attribute__((format(printf, 4, 5)));
 void core_pool_reason(struct ph_core *core, struct core_pool *pool, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -440,36 +462,45 @@ void core_job_set_state(struct ph_core *core, struct core_job *job, enum ph_job_
 struct core_node *core_node_new(struct ph_core *core, const char *name);
 struct core_pool *core_pool_new(struct ph_core *core, const char *name);
 void core_node_forget(struct ph_core *core, struct core_node *node); /* also its row and replicas */
-void core_pool_forget(struct ph_core *core, struct core_pool *pool); /* also its rows, vms, replicas */
+void core_pool_forget(
+    struct ph_core *core, struct core_pool *pool); /* also its rows, vms, replicas */
 /* The pool's VMs become exactly rows[0..count) (in order; position is set from it); observed fields of those
  * that stay are kept; gone ones are removed from the inventory. For apply. Bump row.revision yourself. */
-void core_pool_set_vms(struct ph_core *core, struct core_pool *pool, const struct ph_vm *rows, size_t count);
-struct core_peer *core_peer_make(struct ph_core *core, struct core_pool *pool, struct core_node *node);
+void core_pool_set_vms(
+    struct ph_core *core, struct core_pool *pool, const struct ph_vm *rows, size_t count);
+struct core_peer *core_peer_make(
+    struct ph_core *core, struct core_pool *pool, struct core_node *node);
 
 /* ---- picture.c -------------------------------------------------------------------------------------------- */
-void core_account(struct ph_core *core, struct core_pool *pool); /* sums again after any change of a pool */
-void core_picture_node(struct ph_core *core, struct core_node *node); /* after any change of a node's state */
-const struct ph_place_node *core_place_node(const struct ph_core *core, const struct core_node *node);
+void core_account(
+    struct ph_core *core, struct core_pool *pool); /* sums again after any change of a pool */
+void core_picture_node(
+    struct ph_core *core, struct core_node *node); /* after any change of a node's state */
+const struct ph_place_node *core_place_node(
+    const struct ph_core *core, const struct core_node *node);
 /* Usable data of a pool elsewhere, for place.h: at most `room` entries; names borrowed. Also for explain. */
-size_t core_pool_copies(const struct ph_core *core, const struct core_pool *pool, struct ph_place_copy *out, size_t room);
+size_t core_pool_copies(const struct ph_core *core, const struct core_pool *pool,
+    struct ph_place_copy *out, size_t room);
 
 /* ---- for views ---------------------------------------------------------------------------------------------- */
 uint64_t core_lease_left_ms(const struct ph_core *core, const struct core_node *node);
-int64_t core_last_seen_ms(const struct ph_core *core, const struct core_node *node); /* -1: not heard */
+int64_t core_last_seen_ms(
+    const struct ph_core *core, const struct core_node *node); /* -1: not heard */
 
 /* ---- one entry per message type. An operator's request (or an agent's message), the event it came with.
  * 0 or -ENOMEM. The table is in request.c: ph_request_handle() finds the entry; core_step calls it. ----------- */
 typedef int core_handler(struct ph_core *core, const struct ph_event_in *in);
-int ph_request_handle(struct ph_core *core, const struct ph_event_in *in); /* request.c: PH_EV_REQUEST */
+int ph_request_handle(
+    struct ph_core *core, const struct ph_event_in *in); /* request.c: PH_EV_REQUEST */
 /* the colleague's */
-core_handler ph_request_status, ph_request_node_list, ph_request_node_show, ph_request_invite, ph_request_join,
-    ph_request_apply, ph_request_pool_list, ph_request_pool_show, ph_request_pool_explain, ph_request_job_list,
-    ph_request_job_show, ph_request_events, ph_request_doctor, ph_request_query, ph_request_identity_list,
-    ph_request_identity_revoke;
+core_handler ph_request_status, ph_request_node_list, ph_request_node_show, ph_request_invite,
+    ph_request_join, ph_request_apply, ph_request_pool_list, ph_request_pool_show,
+    ph_request_pool_explain, ph_request_job_list, ph_request_job_show, ph_request_events,
+    ph_request_doctor, ph_request_query, ph_request_identity_list, ph_request_identity_revoke;
 /* mine */
-core_handler ph_request_drain, ph_request_resume, ph_request_fence, ph_request_retire, ph_request_pool_move,
-    ph_request_pool_start, ph_request_pool_stop, ph_request_pool_remove, ph_request_job_cancel, ph_request_pause,
-    ph_request_unpause;
+core_handler ph_request_drain, ph_request_resume, ph_request_fence, ph_request_retire,
+    ph_request_pool_move, ph_request_pool_start, ph_request_pool_stop, ph_request_pool_remove,
+    ph_request_job_cancel, ph_request_pause, ph_request_unpause;
 
 /* identity.c (the colleague's): called by retire; by ph_core_load for each identity row; by destroy. */
 void core_identity_revoke(struct ph_core *core, const char *name);
@@ -480,7 +511,7 @@ void core_identities_fini(struct ph_core *core);
 bool core_may_remove(const struct core_pool *pool, struct ph_error *error);
 /* operate.c: what apply --prune and pool.remove share. Starts a job of kind remove; NULL with *error when the
  * state forbids it. `in` names who asked. */
-struct core_job *core_remove_begin(
-    struct ph_core *core, const struct ph_event_in *in, struct core_pool *pool, bool destroy_data, struct ph_error *error);
+struct core_job *core_remove_begin(struct ph_core *core, const struct ph_event_in *in,
+    struct core_pool *pool, bool destroy_data, struct ph_error *error);
 
 #endif

@@ -285,9 +285,9 @@ void core_job_end(
         job->row.progress = 100;
     job->row.ended_at = core->wall_ms;
     core_job_touch(core, job);
-    core_event(core, state == PH_JOB_FAILED ? PH_EVENT_WARNING : PH_EVENT_INFO, kinds[state], &about,
-        "%s %s: %s", core_job_kind_word(job),
-        ph_enum_word(&ph_enum_job_state, (int)state), text);
+    core_event(core, state == PH_JOB_FAILED ? PH_EVENT_WARNING : PH_EVENT_INFO, kinds[state],
+        &about, "%s %s: %s", core_job_kind_word(job), ph_enum_word(&ph_enum_job_state, (int)state),
+        text);
     job_unlink(core, job);
     core->job_ended++;
     core->attention = true;

@@ -218,7 +218,8 @@ static void step_stopping(struct ph_core *core, struct core_job *job, struct cor
     const char *why = unfit(core, job);
     char text[PH_TEXT_BYTES_MAX + 1];
 
-    if (job->row.cancelling || why != NULL || to == NULL || job->copy_failures >= COPY_FAILURES_MAX) {
+    if (job->row.cancelling || why != NULL || to == NULL ||
+        job->copy_failures >= COPY_FAILURES_MAX) {
         if (source->row.state != PH_NODE_ONLINE)
             return; /* the take-over decides, or it comes back */
         if (job->row.cancelling)
@@ -240,8 +241,8 @@ static void step_stopping(struct ph_core *core, struct core_job *job, struct cor
         if (target->row.state == PH_NODE_ONLINE)
             switch_over(core, job, pool, from, target);
         else
-            core_job_wait(core, job, "%s, which is %s", job->row.target,
-                core_node_state_word(target));
+            core_job_wait(
+                core, job, "%s, which is %s", job->row.target, core_node_state_word(target));
         return;
     }
     if (from->reported && from->report.state == PH_LOCAL_STUCK)
@@ -362,8 +363,8 @@ void core_move_step(struct ph_core *core, struct core_job *job)
 struct core_job *core_move_begin(struct ph_core *core, struct core_pool *pool, const char *target,
     struct core_job *parent, const char *who)
 {
-    struct core_job *job = core_job_new(
-        core, PH_JOB_MOVE, pool, core_find_node(core, pool->row.node), who);
+    struct core_job *job =
+        core_job_new(core, PH_JOB_MOVE, pool, core_find_node(core, pool->row.node), who);
 
     if (job == NULL)
         return NULL;

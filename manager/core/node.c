@@ -290,8 +290,7 @@ static bool hello_refused(
         return false;
     unwelcome(core, node->row.name, 0, false, true,
         "another agent with this identity is alive; two agents must not share one directory");
-    if (node->refused_ms == 0 ||
-        core->now_ms - node->refused_ms >= core->config.timing.lease_ms) {
+    if (node->refused_ms == 0 || core->now_ms - node->refused_ms >= core->config.timing.lease_ms) {
         node->refused_ms = core->now_ms;
         core_event(core, PH_EVENT_ERROR, "node-duplicate", &about,
             "a second agent presents itself as %s while the first one is alive: it was told to end",
@@ -309,15 +308,17 @@ static enum answer hello_answer(const struct ph_core *core, const struct core_no
     if (hello->lease_left_ms > 0) {
         if (node->row.granting && hello->generation == node->row.generation)
             return ANSWER_SAME;
-        *reason = "the node still has a lease of an admission that is no longer granted: it runs on "
-                  "to its end, and may then be admitted anew";
+        *reason =
+            "the node still has a lease of an admission that is no longer granted: it runs on "
+            "to its end, and may then be admitted anew";
         return ANSWER_WAIT;
     }
     if (!node->row.granting)
         return ANSWER_NEW;
     if (!node->granted) /* welcomed before, and nothing was ever granted under it */
         return hello->generation <= node->row.generation ? ANSWER_SAME : ANSWER_NEW;
-    if (hello->generation >= node->row.generation)
+    if (hello->generation >= node->row.generation ||
+        core_node_may_be_taken_over(core, node) != PH_PROOF_NONE)
         return ANSWER_NEW;
     /* It speaks of an older admission, while grants of a newer one are out. Either this hello was
      * overtaken by what came after it, or the node has forgotten its admission: then what it says of
@@ -396,10 +397,9 @@ void core_node_leaving(struct ph_core *core, const struct ph_event_in *in)
     job = core_drain_begin(core, node, PH_JOB_DRAIN, 0, 0, "", NULL);
     if (job == NULL)
         return;
-    core_event(core, PH_EVENT_INFO, "node-leaving",
-        &(struct core_about){.node = node, .job = job}, "the agent of %s asks to be drained%s%s",
-        node->row.name, text_or_empty(leaving->reason)[0] == '\0' ? "" : ": ",
-        text_or_empty(leaving->reason));
+    core_event(core, PH_EVENT_INFO, "node-leaving", &(struct core_about){.node = node, .job = job},
+        "the agent of %s asks to be drained%s%s", node->row.name,
+        text_or_empty(leaving->reason)[0] == '\0' ? "" : ": ", text_or_empty(leaving->reason));
 }
 
 /* ---- silence ---- */
@@ -457,7 +457,8 @@ void core_node_taken(
             "last heard %llu ms ago; its last grant was sent %llu ms ago, so that nothing of it "
             "can run any more",
             (unsigned long long)(core->now_ms - node->beat_ms),
-            (unsigned long long)(core->now_ms - (node->granted ? node->granted_ms : node->beat_ms)));
+            (unsigned long long)(core->now_ms -
+                                 (node->granted ? node->granted_ms : node->beat_ms)));
     } else {
         core_node_state(core, node, PH_NODE_FENCED, "%s", why);
     }

@@ -31,8 +31,7 @@ static bool all_dropped(struct ph_core *core, struct core_job *job, const struct
 {
     for (size_t i = 0; i < pool->peers.count; i++) {
         const struct core_peer *peer = pool->peers.items[i].value;
-        bool trace = peer->stored || peer->chosen ||
-                     strcmp(pool->row.home, peer->row.node) == 0 ||
+        bool trace = peer->stored || peer->chosen || strcmp(pool->row.home, peer->row.node) == 0 ||
                      (peer->reported && peer->report.state != PH_LOCAL_NONE);
 
         if (!trace || (peer->reported && peer->report.state == PH_LOCAL_NONE &&
@@ -114,8 +113,8 @@ int ph_request_pool_remove(struct ph_core *core, const struct ph_event_in *in)
     if (pool == NULL)
         return core_problem(core, in, PH_NOT_FOUND, "pool", "there is no pool %s", asked->pool);
     if (asked->dry_run) {
-        core_answer_done(core, in, 0, "%s would be stopped and forgotten; its data %s",
-            asked->pool, asked->destroy_data ? "would be deleted on every node" : "would stay");
+        core_answer_done(core, in, 0, "%s would be stopped and forgotten; its data %s", asked->pool,
+            asked->destroy_data ? "would be deleted on every node" : "would stay");
         return 0;
     }
     job = core_remove_begin(core, in, pool, asked->destroy_data, &error);
@@ -125,8 +124,8 @@ int ph_request_pool_remove(struct ph_core *core, const struct ph_event_in *in)
                    : core_problem(core, in, error.code, error.field, "%s", error.message);
     core_command(core, in, &(struct core_about){.pool = pool, .job = job}, "remove %s%s",
         asked->pool, asked->destroy_data ? " and delete its data" : "");
-    core_answer_done(core, in, job->row.id, "%s is stopped and forgotten; its data %s",
-        asked->pool, asked->destroy_data ? "is deleted on every node" : "stays");
+    core_answer_done(core, in, job->row.id, "%s is stopped and forgotten; its data %s", asked->pool,
+        asked->destroy_data ? "is deleted on every node" : "stays");
     return 0;
 }
 
@@ -229,10 +228,9 @@ int ph_request_pool_stop(struct ph_core *core, const struct ph_event_in *in)
     if (pool == NULL)
         return core_problem(core, in, PH_NOT_FOUND, "name", "there is no pool %s", asked->name);
     job = pool->job;
-    if (job != NULL &&
-        (job->row.kind == PH_JOB_REMOVE ||
-            (job->row.kind == PH_JOB_MOVE && job->row.phase != PH_PHASE_PLANNED &&
-                job->row.phase != PH_PHASE_COPYING)))
+    if (job != NULL && (job->row.kind == PH_JOB_REMOVE ||
+                           (job->row.kind == PH_JOB_MOVE && job->row.phase != PH_PHASE_PLANNED &&
+                               job->row.phase != PH_PHASE_COPYING)))
         return busy(core, in, pool);
     core_command(core, in, &(struct core_about){.pool = pool}, "stop %s", asked->name);
     if (job != NULL && job->row.kind != PH_JOB_STOP) {
@@ -242,8 +240,8 @@ int ph_request_pool_stop(struct ph_core *core, const struct ph_event_in *in)
     pool->row.desired = PH_DESIRED_INACTIVE;
     core_pool_touch(core, pool);
     if (job == NULL && pool->row.node[0] != '\0')
-        job = core_job_new(
-            core, PH_JOB_STOP, pool, core_find_node(core, pool->row.node), in->sender);
+        job =
+            core_job_new(core, PH_JOB_STOP, pool, core_find_node(core, pool->row.node), in->sender);
     core_answer_done(core, in, job == NULL ? 0 : job->row.id,
         job == NULL ? "%s is not running" : "%s is stopped", asked->name);
     return 0;
@@ -260,10 +258,10 @@ static int cancel_pool_job(struct ph_core *core, const struct ph_event_in *in, s
             "a take-over cannot be cancelled; `poolherd pool stop %s` makes the pool inactive",
             job->row.pool);
     if (job->row.kind == PH_JOB_REMOVE && pool->row.node[0] == '\0')
-        return core_problem(core, in, PH_STATE_FORBIDS, "id",
-            "data of %s is being deleted already", pool->row.name);
-    if (job->row.kind == PH_JOB_MOVE && (job->row.phase == PH_PHASE_ACTIVATING ||
-                                            job->row.phase == PH_PHASE_RETURNING))
+        return core_problem(core, in, PH_STATE_FORBIDS, "id", "data of %s is being deleted already",
+            pool->row.name);
+    if (job->row.kind == PH_JOB_MOVE &&
+        (job->row.phase == PH_PHASE_ACTIVATING || job->row.phase == PH_PHASE_RETURNING))
         return core_problem(core, in, PH_STATE_FORBIDS, "id",
             "job %lld is %s and cannot be cancelled any more; move the pool back when it has ended",
             id, ph_enum_word(&ph_enum_job_phase, (int)job->row.phase));
@@ -290,8 +288,8 @@ int ph_request_job_cancel(struct ph_core *core, const struct ph_event_in *in)
     struct core_job *job = core_find_job(core, asked->id);
 
     if (job == NULL)
-        return core_problem(core, in, PH_NOT_FOUND, "id",
-            "there is no unfinished job %lld", (long long)asked->id);
+        return core_problem(
+            core, in, PH_NOT_FOUND, "id", "there is no unfinished job %lld", (long long)asked->id);
     if (core_job_ended(job))
         return core_problem(core, in, PH_STATE_FORBIDS, "id", "job %lld has %s already",
             (long long)asked->id, ph_enum_word(&ph_enum_job_state, (int)job->row.state));

@@ -14,7 +14,7 @@ struct wanted {
     bool any;
     enum ph_order_kind kind;
     bool create, run;
-    bool owner;  /* `copies` are for it; else `sources` */
+    bool owner; /* `copies` are for it; else `sources` */
 };
 
 static bool is(const char *name, const struct core_peer *peer)
@@ -52,8 +52,8 @@ bool core_released(const struct ph_core *core, const struct core_pool *pool)
 {
     const struct core_peer *peer = core_find_peer(pool, pool->row.node);
 
-    if (peer == NULL || !core_order_echoed(core, peer) ||
-        peer->order_kind != PH_ORDER_DEACTIVATE || peer->order_epoch != pool->row.epoch)
+    if (peer == NULL || !core_order_echoed(core, peer) || peer->order_kind != PH_ORDER_DEACTIVATE ||
+        peer->order_epoch != pool->row.epoch)
         return false;
     switch (peer->report.state) {
     case PH_LOCAL_RELEASED:
@@ -95,8 +95,7 @@ static struct wanted order_wanted(
 
     if (is(pool->row.node, peer)) {
         wanted.owner = true;
-        wanted.kind =
-            core_deactivation_wanted(pool) ? PH_ORDER_DEACTIVATE : PH_ORDER_ACTIVATE;
+        wanted.kind = core_deactivation_wanted(pool) ? PH_ORDER_DEACTIVATE : PH_ORDER_ACTIVATE;
         wanted.create = wanted.kind == PH_ORDER_ACTIVATE && !pool->row.created;
         wanted.run = wanted.kind == PH_ORDER_ACTIVATE;
         return wanted;
@@ -167,17 +166,15 @@ static void peers_text(const struct core_pool *pool, const struct core_peer *pee
             continue;
         used += ph_text_format(text + used, size - used, "%s %s %s %lld %d\n", other->row.node,
             text_or_empty(other->node->row.endpoint), text_or_empty(other->node->row.public_key),
-            (long long)(wanted->owner ? other->urgent : 0),
-            wanted->owner && required(pool, other));
+            (long long)(wanted->owner ? other->urgent : 0), wanted->owner && required(pool, other));
     }
 }
 
 static void add_peers(struct ph_core *core, struct ph_order *order, const struct core_pool *pool,
     const struct core_peer *peer, const struct wanted *wanted)
 {
-    struct ph_many *list = (struct ph_many *)(void *)(wanted->owner
-                                                          ? (void *)&order->copies
-                                                          : (void *)&order->sources);
+    struct ph_many *list = (struct ph_many *)(void *)(wanted->owner ? (void *)&order->copies
+                                                                    : (void *)&order->sources);
 
     for (size_t i = 0; i < pool->peers.count; i++) {
         const struct core_peer *other = pool->peers.items[i].value;
@@ -317,6 +314,7 @@ static void dropped(struct ph_core *core, struct core_peer *peer)
     if (peer->ordered && peer->order_kind == PH_ORDER_DROP && core_order_echoed(core, peer) &&
         peer->report.state == PH_LOCAL_NONE)
         core_peer_unstore(core, peer);
+    core_account(core, peer->pool);
 }
 
 void core_orders(struct ph_core *core, struct core_pool *pool)

@@ -48,8 +48,8 @@ bool core_picture_insert(struct ph_core *core, struct core_node *node)
         core->picture = picture;
         core->picture_room = room;
     }
-    memmove(&core->picture[index + 1], &core->picture[index],
-        (count - index) * sizeof *core->picture);
+    memmove(
+        &core->picture[index + 1], &core->picture[index], (count - index) * sizeof *core->picture);
     core->picture[index] = (struct ph_place_node){.node = &node->row};
     core->picture[index].available = core_node_available(node);
     picture_cluster(core);
@@ -143,8 +143,8 @@ int64_t core_copy_age_ms(const struct ph_core *core, const struct core_peer *pee
     return core->wall_ms > peer->row.as_of ? core->wall_ms - peer->row.as_of : 0;
 }
 
-size_t core_pool_copies(
-    const struct ph_core *core, const struct core_pool *pool, struct ph_place_copy *out, size_t room)
+size_t core_pool_copies(const struct ph_core *core, const struct core_pool *pool,
+    struct ph_place_copy *out, size_t room)
 {
     size_t count = 0;
 

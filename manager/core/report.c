@@ -53,8 +53,8 @@ static void report_stray(
     if (!node->stray_said) {
         node->stray_said = true;
         core_event(core, PH_EVENT_WARNING, "stray-pool", &about,
-            "%s runs pool %s, which is not in the inventory: it is told to stop it",
-            node->row.name, report->pool);
+            "%s runs pool %s, which is not in the inventory: it is told to stop it", node->row.name,
+            report->pool);
     }
 }
 
@@ -95,7 +95,8 @@ static void owner_take(struct ph_core *core, struct core_pool *pool, const struc
     if (report->state == PH_LOCAL_ACTIVE)
         core_pool_active(core, pool);
     else if (report->state == PH_LOCAL_FAILED && !core_deactivation_wanted(pool))
-        core_activation_failed(core, pool, report->reason == NULL ? "no reason given" : report->reason);
+        core_activation_failed(
+            core, pool, report->reason == NULL ? "no reason given" : report->reason);
 }
 
 /* A holder on its own copy. Its owner's word is better: it knows how old the data is. And what a

@@ -33,10 +33,9 @@ bool core_deactivation_wanted(const struct core_pool *pool)
         return false;
     if (job->row.kind == PH_JOB_REMOVE)
         return true;
-    return job->row.kind == PH_JOB_MOVE &&
-           (job->row.phase == PH_PHASE_STOPPING ||
-               (job->row.phase == PH_PHASE_RETURNING &&
-                   strcmp(pool->row.node, job->row.target) == 0));
+    return job->row.kind == PH_JOB_MOVE && (job->row.phase == PH_PHASE_STOPPING ||
+                                               (job->row.phase == PH_PHASE_RETURNING &&
+                                                   strcmp(pool->row.node, job->row.target) == 0));
 }
 
 /* ---- on and off a node ---- */
@@ -139,6 +138,7 @@ void core_pool_active(struct ph_core *core, struct core_pool *pool)
 
     if (core_deactivation_wanted(pool))
         return;
+    pool->row.created = true;
     if (!core_confirmed(pool)) {
         pool->row.home[0] = '\0';
         core_peer_unstore(core, peer);
@@ -149,6 +149,10 @@ void core_pool_active(struct ph_core *core, struct core_pool *pool)
     pool->lost_at = 0;
     pool->data_loss_accepted = false;
     ph_texts_fini(&pool->failed_on);
+    if (peer->node->row.state == PH_NODE_ONLINE && pool->row.state != PH_POOL_ACTIVE) {
+        core_pool_state(core, pool, PH_POOL_ACTIVE, "%s runs it", pool->row.node);
+        core->attention = true; /* a slot may be free, copies can begin */
+    }
     core_pool_touch(core, pool);
 }
 
@@ -184,8 +188,8 @@ void core_activation_failed(struct ph_core *core, struct core_pool *pool, const 
         pool->retry_at_ms = core->now_ms + pause_ms;
         core_timer_set(core, &pool->timer, pool->retry_at_ms);
         core_pool_reason(core, pool,
-            "activation on %s failed (attempt %lld of %d), next one in %llu ms: %s",
-            pool->row.node, (long long)pool->attempts, core->config.activation_attempts,
+            "activation on %s failed (attempt %lld of %d), next one in %llu ms: %s", pool->row.node,
+            (long long)pool->attempts, core->config.activation_attempts,
             (unsigned long long)pause_ms, reason);
         return;
     }
@@ -202,8 +206,8 @@ static bool given_up(const struct core_pool *pool, const char *node)
     return ph_texts_contain(&pool->failed_on, node);
 }
 
-static bool has_slot(const struct ph_core *core, const struct core_pool *pool,
-    const struct core_node *node)
+static bool has_slot(
+    const struct ph_core *core, const struct core_pool *pool, const struct core_node *node)
 {
     return pool->job == NULL || pool->job->row.kind != PH_JOB_TAKEOVER ||
            node->takeovers < (size_t)core->config.takeovers_per_node;
@@ -212,8 +216,8 @@ static bool has_slot(const struct ph_core *core, const struct core_pool *pool,
 /* What the pool waits for is said in its reason and in its job's waiting_on. */
 static void waits(struct ph_core *core, struct core_pool *pool, enum ph_pool_state state,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
-static void waits(struct ph_core *core, struct core_pool *pool, enum ph_pool_state state,
-    const char *format, ...)
+static void waits(
+    struct ph_core *core, struct core_pool *pool, enum ph_pool_state state, const char *format, ...)
 {
     char text[PH_TEXT_BYTES_MAX + 1];
     va_list arguments;
@@ -240,17 +244,17 @@ static void give_up(struct ph_core *core, struct core_pool *pool, const char *la
 struct choice {
     struct ph_place_copy copies[PH_COPIES_MAX * 4];
     size_t count;
-    bool slot_full;         /* a candidate was left out because it is busy with other take-overs */
-    bool too_old;           /* the best one is older than the pool allows */
-    bool elsewhere;         /* usable copies exist on nodes that are not available */
-    int64_t loss_ms;        /* age of the chosen data; -1: unknown */
+    bool slot_full;  /* a candidate was left out because it is busy with other take-overs */
+    bool too_old;    /* the best one is older than the pool allows */
+    bool elsewhere;  /* usable copies exist on nodes that are not available */
+    int64_t loss_ms; /* age of the chosen data; -1: unknown */
 };
 
 static void choice_add(struct choice *choice, const struct core_peer *peer, int64_t age_ms)
 {
     if (choice->count < sizeof choice->copies / sizeof choice->copies[0])
-        choice->copies[choice->count++] = (struct ph_place_copy){
-            .node = peer->row.node, .complete = true, .age_ms = age_ms};
+        choice->copies[choice->count++] =
+            (struct ph_place_copy){.node = peer->row.node, .complete = true, .age_ms = age_ms};
 }
 
 static bool candidate(const struct ph_core *core, const struct core_pool *pool,
@@ -375,7 +379,8 @@ static void schedule_waits(struct ph_core *core, struct core_pool *pool,
             "or for `poolherd pool start %s --accept-data-loss`",
             age, (long long)pool->row.max_data_loss_s,
             pool->row.home[0] == '\0' ? "a better one" : pool->row.home, name);
-    } else if (pool->failed_on.count > 0 && (home_is_gone(home) || given_up(pool, home->row.name))) {
+    } else if (pool->failed_on.count > 0 &&
+               (home_is_gone(home) || given_up(pool, home->row.name))) {
         give_up(core, pool, "activation failed on every node that has its newest data");
     } else if (home_is_gone(home)) {
         waits(core, pool, PH_POOL_BLOCKED,
@@ -389,8 +394,8 @@ static void schedule_waits(struct ph_core *core, struct core_pool *pool,
         waits(core, pool, PH_POOL_BLOCKED,
             "the newest data is on %s, which is in %s: waits until another node has a copy of it, "
             "or `poolherd node resume %s`, or `poolherd pool start %s --accept-data-loss`",
-            home->row.name, ph_enum_word(&ph_enum_node_admin, (int)home->row.admin),
-            home->row.name, name);
+            home->row.name, ph_enum_word(&ph_enum_node_admin, (int)home->row.admin), home->row.name,
+            name);
     }
 }
 

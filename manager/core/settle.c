@@ -12,8 +12,8 @@
 #define ATTEND_WORK 4000000u /* nodes looked at, roughly */
 #define ATTEND_AGAIN_MS 10
 
-static bool push(
-    struct ph_core *core, struct core_pool ***list, size_t *count, size_t *room, struct core_pool *pool)
+static bool push(struct ph_core *core, struct core_pool ***list, size_t *count, size_t *room,
+    struct core_pool *pool)
 {
     if (*count == *room) {
         size_t more = *room == 0 ? 64 : *room * 2;
@@ -145,23 +145,13 @@ static void deactivating(struct ph_core *core, struct core_pool *pool, const str
         return;
     }
     core_pool_state(core, pool, PH_POOL_DEACTIVATING,
-        pool->release_wanted ? "%s could not activate it and releases it"
-        : pool->row.desired == PH_DESIRED_INACTIVE
-            ? "%s stops it, as declared"
-            : "%s stops it for its move or removal",
+        pool->release_wanted                       ? "%s could not activate it and releases it"
+        : pool->row.desired == PH_DESIRED_INACTIVE ? "%s stops it, as declared"
+                                                   : "%s stops it for its move or removal",
         pool->row.node);
     if (pool->job != NULL && pool->job->row.kind != PH_JOB_MOVE)
         core_job_wait(core, pool->job, "%s to stop it%s%s", pool->row.node,
             step_of(peer)[0] == '\0' ? "" : ": ", step_of(peer));
-}
-
-static void activated(struct ph_core *core, struct core_pool *pool)
-{
-    bool was_active = pool->row.state == PH_POOL_ACTIVE;
-
-    core_pool_state(core, pool, PH_POOL_ACTIVE, "%s runs it", pool->row.node);
-    if (!was_active)
-        core->attention = true; /* a slot may be free, copies can begin */
 }
 
 /* The state of a pool that has a node. */
@@ -175,8 +165,8 @@ static void refresh(struct ph_core *core, struct core_pool *pool)
         const char *pause = core_pause_reason(core);
 
         core_pool_state(core, pool, PH_POOL_WAITING, "its node %s is %s%s%s", node->row.name,
-            core_node_state_word(node), pause == NULL ? "" : "; take-over is paused: ",
-            pause == NULL ? "" : pause);
+            core_node_state_word(node),
+            pause == NULL ? "" : "; take-over is paused: ", pause == NULL ? "" : pause);
         return;
     }
     if (!wanted && pool->row.state == PH_POOL_DEACTIVATING) {
@@ -193,7 +183,7 @@ static void refresh(struct ph_core *core, struct core_pool *pool)
     }
     if (core_confirmed(pool) &&
         (!peer->reported || !reported_now(pool, peer) || peer->report.state == PH_LOCAL_ACTIVE)) {
-        activated(core, pool);
+        core_pool_state(core, pool, PH_POOL_ACTIVE, "%s runs it", pool->row.node);
         return;
     }
     if (pool->row.state != PH_POOL_ACTIVATING)
@@ -340,7 +330,6 @@ void core_settle(struct ph_core *core)
         core_attend(core);
     }
     if (core->attention || core->wanting_next < core->wanting_count)
-        core_timer_set(core, &core->look,
-            core->now_ms + (core->attention ? ATTEND_AGAIN_MS : 0));
+        core_timer_set(core, &core->look, core->now_ms + (core->attention ? ATTEND_AGAIN_MS : 0));
     settle_orders(core);
 }

@@ -19,51 +19,44 @@ static const unsigned node_states[] = {
 };
 
 static const unsigned node_admins[] = {
-    [PH_ADMIN_ACTIVE] =
-        BIT(PH_ADMIN_DRAINING) | BIT(PH_ADMIN_QUARANTINED) | BIT(PH_ADMIN_RETIRED),
+    [PH_ADMIN_ACTIVE] = BIT(PH_ADMIN_DRAINING) | BIT(PH_ADMIN_QUARANTINED) | BIT(PH_ADMIN_RETIRED),
     [PH_ADMIN_DRAINING] = BIT(PH_ADMIN_ACTIVE) | BIT(PH_ADMIN_MAINTENANCE) | BIT(PH_ADMIN_RETIRED),
-    [PH_ADMIN_MAINTENANCE] =
-        BIT(PH_ADMIN_ACTIVE) | BIT(PH_ADMIN_DRAINING) | BIT(PH_ADMIN_RETIRED),
-    [PH_ADMIN_QUARANTINED] =
-        BIT(PH_ADMIN_ACTIVE) | BIT(PH_ADMIN_DRAINING) | BIT(PH_ADMIN_RETIRED),
+    [PH_ADMIN_MAINTENANCE] = BIT(PH_ADMIN_ACTIVE) | BIT(PH_ADMIN_DRAINING) | BIT(PH_ADMIN_RETIRED),
+    [PH_ADMIN_QUARANTINED] = BIT(PH_ADMIN_ACTIVE) | BIT(PH_ADMIN_DRAINING) | BIT(PH_ADMIN_RETIRED),
     [PH_ADMIN_RETIRED] = BIT(PH_ADMIN_ACTIVE), /* enrolled anew under the old name */
 };
 
 static const unsigned pool_states[] = {
-    [PH_POOL_UNASSIGNED] =
-        BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_BLOCKED) | BIT(PH_POOL_FAILED),
-    [PH_POOL_ACTIVATING] = BIT(PH_POOL_ACTIVE) | BIT(PH_POOL_DEACTIVATING) |
-                           BIT(PH_POOL_WAITING) | BIT(PH_POOL_UNASSIGNED),
-    [PH_POOL_ACTIVE] = BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_DEACTIVATING) |
-                       BIT(PH_POOL_WAITING) | BIT(PH_POOL_UNASSIGNED),
-    [PH_POOL_DEACTIVATING] = BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_ACTIVE) |
-                             BIT(PH_POOL_WAITING) | BIT(PH_POOL_UNASSIGNED),
-    [PH_POOL_WAITING] = BIT(PH_POOL_ACTIVE) | BIT(PH_POOL_ACTIVATING) |
-                        BIT(PH_POOL_DEACTIVATING) | BIT(PH_POOL_UNASSIGNED),
-    [PH_POOL_BLOCKED] =
-        BIT(PH_POOL_UNASSIGNED) | BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_FAILED),
-    [PH_POOL_FAILED] =
-        BIT(PH_POOL_UNASSIGNED) | BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_BLOCKED),
+    [PH_POOL_UNASSIGNED] = BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_BLOCKED) | BIT(PH_POOL_FAILED),
+    [PH_POOL_ACTIVATING] = BIT(PH_POOL_ACTIVE) | BIT(PH_POOL_DEACTIVATING) | BIT(PH_POOL_WAITING) |
+                           BIT(PH_POOL_UNASSIGNED),
+    [PH_POOL_ACTIVE] = BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_DEACTIVATING) | BIT(PH_POOL_WAITING) |
+                       BIT(PH_POOL_UNASSIGNED),
+    [PH_POOL_DEACTIVATING] = BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_ACTIVE) | BIT(PH_POOL_WAITING) |
+                             BIT(PH_POOL_UNASSIGNED),
+    [PH_POOL_WAITING] = BIT(PH_POOL_ACTIVE) | BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_DEACTIVATING) |
+                        BIT(PH_POOL_UNASSIGNED),
+    [PH_POOL_BLOCKED] = BIT(PH_POOL_UNASSIGNED) | BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_FAILED),
+    [PH_POOL_FAILED] = BIT(PH_POOL_UNASSIGNED) | BIT(PH_POOL_ACTIVATING) | BIT(PH_POOL_BLOCKED),
 };
 
 static const unsigned job_states[] = {
-    [PH_JOB_QUEUED] = BIT(PH_JOB_RUNNING) | BIT(PH_JOB_SUCCEEDED) | BIT(PH_JOB_FAILED) |
-                      BIT(PH_JOB_CANCELLED),
-    [PH_JOB_RUNNING] = BIT(PH_JOB_QUEUED) | BIT(PH_JOB_SUCCEEDED) | BIT(PH_JOB_FAILED) |
-                       BIT(PH_JOB_CANCELLED),
+    [PH_JOB_QUEUED] =
+        BIT(PH_JOB_RUNNING) | BIT(PH_JOB_SUCCEEDED) | BIT(PH_JOB_FAILED) | BIT(PH_JOB_CANCELLED),
+    [PH_JOB_RUNNING] =
+        BIT(PH_JOB_QUEUED) | BIT(PH_JOB_SUCCEEDED) | BIT(PH_JOB_FAILED) | BIT(PH_JOB_CANCELLED),
     [PH_JOB_SUCCEEDED] = 0,
     [PH_JOB_FAILED] = 0,
     [PH_JOB_CANCELLED] = 0,
 };
 
 static const unsigned job_phases[] = {
-    [PH_PHASE_PLANNED] = BIT(PH_PHASE_COPYING) | BIT(PH_PHASE_STOPPING) |
-                         BIT(PH_PHASE_ACTIVATING) | BIT(PH_PHASE_DONE),
+    [PH_PHASE_PLANNED] = BIT(PH_PHASE_COPYING) | BIT(PH_PHASE_STOPPING) | BIT(PH_PHASE_ACTIVATING) |
+                         BIT(PH_PHASE_DONE),
     [PH_PHASE_COPYING] = BIT(PH_PHASE_PLANNED) | BIT(PH_PHASE_STOPPING) | BIT(PH_PHASE_DONE),
     [PH_PHASE_STOPPING] = BIT(PH_PHASE_ACTIVATING) | BIT(PH_PHASE_RETURNING) |
                           BIT(PH_PHASE_PLANNED) | BIT(PH_PHASE_DONE),
-    [PH_PHASE_ACTIVATING] =
-        BIT(PH_PHASE_PLANNED) | BIT(PH_PHASE_RETURNING) | BIT(PH_PHASE_DONE),
+    [PH_PHASE_ACTIVATING] = BIT(PH_PHASE_PLANNED) | BIT(PH_PHASE_RETURNING) | BIT(PH_PHASE_DONE),
     [PH_PHASE_RETURNING] = BIT(PH_PHASE_PLANNED) | BIT(PH_PHASE_DONE),
     [PH_PHASE_DONE] = 0,
 };
@@ -97,8 +90,8 @@ void core_node_count(struct ph_core *core, const struct core_node *node, bool mo
     count_node(core, node->row.state, more);
 }
 
-void core_node_state(struct ph_core *core, struct core_node *node, enum ph_node_state state,
-    const char *format, ...)
+void core_node_state(
+    struct ph_core *core, struct core_node *node, enum ph_node_state state, const char *format, ...)
 {
     static const char *const kinds[] = {[PH_NODE_JOINING] = "node-joining",
         [PH_NODE_ONLINE] = "node-online",
@@ -127,8 +120,8 @@ void core_node_state(struct ph_core *core, struct core_node *node, enum ph_node_
     core_node_touch(core, node);
 }
 
-void core_node_admin(struct ph_core *core, struct core_node *node, enum ph_node_admin admin,
-    const char *format, ...)
+void core_node_admin(
+    struct ph_core *core, struct core_node *node, enum ph_node_admin admin, const char *format, ...)
 {
     static const char *const kinds[] = {[PH_ADMIN_ACTIVE] = "node-active",
         [PH_ADMIN_DRAINING] = "node-draining",
@@ -162,8 +155,8 @@ void core_pool_reason(struct ph_core *core, struct core_pool *pool, const char *
     core_pool_touch(core, pool);
 }
 
-void core_pool_state(struct ph_core *core, struct core_pool *pool, enum ph_pool_state state,
-    const char *format, ...)
+void core_pool_state(
+    struct ph_core *core, struct core_pool *pool, enum ph_pool_state state, const char *format, ...)
 {
     static const char *const kinds[] = {[PH_POOL_UNASSIGNED] = "pool-unassigned",
         [PH_POOL_ACTIVATING] = "pool-activating",

@@ -84,6 +84,7 @@ void core_takeover_assigned(struct ph_core *core, struct core_pool *pool, int64_
     const struct core_peer *peer = core_find_peer(pool, pool->row.node);
     struct core_about about = {.pool = pool, .node = target, .job = job};
 
+    slot_free(core, job); /* of the candidate before */
     core_job_target(core, job, pool->row.node);
     job->slot = true;
     target->takeovers++;
@@ -94,8 +95,7 @@ void core_takeover_assigned(struct ph_core *core, struct core_pool *pool, int64_
     core_job_touch(core, job);
     if (!pool->row.created)
         core_event(core, PH_EVENT_INFO, "takeover-target", &about,
-            "%s gets it; it had never been active, so there is no data to lose",
-            target->row.name);
+            "%s gets it; it had never been active, so there is no data to lose", target->row.name);
     else if (loss_ms == 0)
         core_event(core, PH_EVENT_INFO, "takeover-target", &about,
             "%s gets it: its data there is the newest", target->row.name);

@@ -48,7 +48,8 @@ static bool assigned_state(enum ph_pool_state state)
            state == PH_POOL_DEACTIVATING || state == PH_POOL_WAITING;
 }
 
-static bool pool_sound(const struct ph_core *core, const struct core_pool *pool, struct ph_error *error)
+static bool pool_sound(
+    const struct ph_core *core, const struct core_pool *pool, struct ph_error *error)
 {
     const struct ph_pool *row = &pool->row;
     const struct core_node *node = core_find_node(core, row->node);
@@ -118,8 +119,7 @@ static bool sums_sound(const struct ph_core *core, size_t index, struct ph_error
         const struct core_peer *peer = node->peers.items[i].value;
         const struct ph_pool *row = &peer->pool->row;
         bool runs = strcmp(row->node, node->row.name) == 0 || peer->held;
-        bool keeps =
-            peer->stored || peer->chosen || strcmp(row->home, node->row.name) == 0;
+        bool keeps = peer->stored || peer->chosen || strcmp(row->home, node->row.name) == 0;
 
         cpu += runs ? row->cpu : 0;
         memory_mib += runs ? row->memory_mib : 0;
@@ -145,15 +145,15 @@ static bool counts_sound(const struct ph_core *core, struct ph_error *error)
         online += node->row.state == PH_NODE_ONLINE;
         suspect += node->row.state == PH_NODE_SUSPECT;
         for (size_t j = 0; j < core->job_count; j++)
-            takeovers += core->jobs[j]->slot &&
-                         strcmp(core->jobs[j]->row.target, node->row.name) == 0;
+            takeovers +=
+                core->jobs[j]->slot && strcmp(core->jobs[j]->row.target, node->row.name) == 0;
         if (takeovers != node->takeovers)
             return wrong(error, "node %s: %zu take-overs, counted %zu", node->row.name,
                 node->takeovers, takeovers);
     }
     if (online != core->online_count || suspect != core->suspect_count)
-        return wrong(error, "online %zu, counted %zu; suspect %zu, counted %zu",
-            core->online_count, online, core->suspect_count, suspect);
+        return wrong(error, "online %zu, counted %zu; suspect %zu, counted %zu", core->online_count,
+            online, core->suspect_count, suspect);
     for (size_t i = 0; i < core->job_count; i++) {
         if (i > 0 && core->jobs[i - 1]->row.id >= core->jobs[i]->row.id)
             return wrong(error, "jobs are out of order");
@@ -164,7 +164,8 @@ static bool counts_sound(const struct ph_core *core, struct ph_error *error)
     return true;
 }
 
-static bool job_sound(const struct ph_core *core, const struct core_job *job, struct ph_error *error)
+static bool job_sound(
+    const struct ph_core *core, const struct core_job *job, struct ph_error *error)
 {
     const struct core_pool *pool = core_find_pool(core, job->row.pool);
     size_t child_ended = 0, running = 0;
@@ -177,8 +178,8 @@ static bool job_sound(const struct ph_core *core, const struct core_job *job, st
         return wrong(error, "job %lld miscounts its children", (long long)job->row.id);
     if (core_job_ended(job)) {
         if (pool != NULL && pool->job == job)
-            return wrong(error, "pool %s holds on to job %lld", pool->row.name,
-                (long long)job->row.id);
+            return wrong(
+                error, "pool %s holds on to job %lld", pool->row.name, (long long)job->row.id);
         if (job->row.ended_at == 0 || job->row.phase != PH_PHASE_DONE)
             return wrong(error, "job %lld has not ended well", (long long)job->row.id);
     } else if (job->row.pool[0] != '\0' && (pool == NULL || pool->job != job)) {
@@ -205,8 +206,8 @@ static bool timers_sound(const struct core_timers *timers, struct ph_error *erro
 bool ph_core_validate(const struct ph_core *core, struct ph_error *error)
 {
     if (core->cluster.node_count != core->nodes.count)
-        return wrong(error, "the picture has %zu nodes of %zu", core->cluster.node_count,
-            core->nodes.count);
+        return wrong(
+            error, "the picture has %zu nodes of %zu", core->cluster.node_count, core->nodes.count);
     for (size_t i = 0; i < core->nodes.count; i++) {
         if (!node_sound(core->nodes.items[i].value, error) || !sums_sound(core, i, error))
             return false;
