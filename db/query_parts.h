@@ -45,7 +45,7 @@ struct ph_session {
     char key_view[48]; /* the one view that may look at public keys; its name is random */
     struct ph_prepared cache[PH_QUERY_CACHED];
     sqlite3_stmt *begin, *commit, *kept_since; /* past only */
-    const struct ph_record *last_record; /* of last_table: the guard's memory */
+    const struct ph_record *last_record;       /* of last_table: the guard's memory */
     char last_table[64];
     bool internal;    /* our own statement is being prepared: the guard looks away */
     char denied[256]; /* why the guard said no */
