@@ -161,19 +161,10 @@ static void node_message(struct serve_manager *manager, const struct ph_wire_pee
 static void work_give(struct serve_manager *manager, const struct ph_wire_peer *peer,
     struct ph_message *message, enum serve_work_kind kind)
 {
-    struct serve_work *work = serve_work_new(kind, peer, message->id);
-
-    if (work != NULL) {
-        work->message = *message;
-        if (serve_workers_give(manager->workers, &work)) {
-            message->body = NULL;
-            return;
-        }
-        work->message.body = NULL;
-        serve_work_destroy(&work);
+    if (!serve_workers_give_message(manager->workers, kind, peer, message->id, message)) {
+        serve_send_problem(manager, peer, message->id, PH_FAILED, NULL,
+            "too many queries are waiting (%d): try again later", SERVE_WORK_MAX);
     }
-    serve_send_problem(manager, peer, message->id, PH_FAILED, NULL,
-        "too many queries are waiting (%d): try again later", SERVE_WORK_MAX);
 }
 
 static void message_take(struct serve_manager *manager, const struct ph_wire_peer *peer,

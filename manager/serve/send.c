@@ -94,19 +94,12 @@ void serve_send_problem(struct serve_manager *manager, const struct ph_wire_peer
 /* A worker puts a large answer into text; when they are all busy the loop does it. */
 static void answer_deliver(struct serve_manager *manager, struct serve_letter *letter)
 {
-    if (answer_large(letter->type)) {
-        struct serve_work *work = serve_work_new(SERVE_WORK_ENCODE, &letter->peer, letter->id);
+    struct ph_message message = {.type = letter->type, .id = letter->id, .body = letter->body};
 
-        if (work != NULL) {
-            work->message =
-                (struct ph_message){.type = letter->type, .id = letter->id, .body = letter->body};
-            if (serve_workers_give(manager->workers, &work)) {
-                letter->body = NULL;
-                return;
-            }
-            work->message.body = NULL;
-            serve_work_destroy(&work);
-        }
+    if (answer_large(letter->type) && serve_workers_give_message(manager->workers,
+                                          SERVE_WORK_ENCODE, &letter->peer, letter->id, &message)) {
+        letter->body = NULL;
+        return;
     }
     serve_send(manager, &letter->peer, letter->type, letter->id, letter->body);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/file.h"
+#include "base/text.h"
 #include "proto/yaml.h"
 
 #define DEFAULT_LISTEN "tcp://127.0.0.1:7460"
@@ -110,6 +111,15 @@ static int file_decode(const char *path, struct ph_manager_config *file, struct 
     return rv;
 }
 
+/* "lease_ms" becomes "/etc/poolherd/manager.yaml: lease_ms". */
+static void blame_file(const char *path, struct ph_error *error)
+{
+    char field[sizeof error->field];
+
+    ph_text_format(field, sizeof field, "%s: %s", path, error->field);
+    memcpy(error->field, field, sizeof field);
+}
+
 int serve_settings_read(const struct ph_serve_options *options, struct serve_settings *settings_out,
     struct ph_error *error)
 {
@@ -138,6 +148,9 @@ int serve_settings_read(const struct ph_serve_options *options, struct serve_set
     }
     if (rv == 0) {
         rv = settings_make(&settings, error);
+        if (rv != 0 && settings.path[0] != '\0') {
+            blame_file(settings.path, error);
+        }
     }
     if (rv != 0) {
         serve_settings_fini(&settings);

@@ -72,6 +72,26 @@ bool serve_workers_give(struct serve_workers *workers, struct serve_work **work)
     return taken;
 }
 
+bool serve_workers_give_message(struct serve_workers *workers, enum serve_work_kind kind,
+    const struct ph_wire_peer *peer, int64_t id, struct ph_message *message)
+{
+    struct serve_work *work = serve_work_new(kind, peer, id);
+    void *body = message->body;
+
+    if (work == NULL) {
+        return false;
+    }
+    work->message = *message;
+    message->body = NULL;
+    if (!serve_workers_give(workers, &work)) {
+        work->message.body = NULL;
+        serve_work_destroy(&work);
+        message->body = body;
+        return false;
+    }
+    return true;
+}
+
 struct serve_result *serve_workers_take(struct serve_workers *workers)
 {
     struct serve_result *ready;

@@ -62,6 +62,11 @@ void serve_work_destroy(struct serve_work **work);
 /* Takes the work. false: too much is waiting; it is still the caller's. */
 bool serve_workers_give(struct serve_workers *workers, struct serve_work **work);
 
+/* Work about a message, whose body it takes. false: no memory, or too much is waiting; the message is
+ * still the caller's. */
+bool serve_workers_give_message(struct serve_workers *workers, enum serve_work_kind kind,
+    const struct ph_wire_peer *peer, int64_t id, struct ph_message *message);
+
 /* All parts that are ready, in order; the loop's from then on. */
 struct serve_result *serve_workers_take(struct serve_workers *workers);
 /* Gives a result (or NULL) back the room it took, frees it, and its work when it was the last. */

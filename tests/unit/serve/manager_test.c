@@ -326,6 +326,45 @@ static void bad_messages_are_answered_or_dropped_and_change_nothing(void **state
     assert_int_equal(term_now(running), 1); /* it lives, and it is the same one */
 }
 
+static void large_declarations_are_taken_apart_elsewhere(void **state)
+{
+    struct running *running = *state;
+    struct ph_client *client;
+    struct ph_error error = {0};
+    size_t room = 400000, used;
+    char *body = malloc(room), *text = NULL;
+    json_t *answer;
+    int i;
+
+    assert_non_null(body);
+    running_must_start(running, NULL);
+    client = running_client(running, NULL);
+    used = (size_t)snprintf(body, room, "{\"pools\":[");
+    for (i = 0; i < 1000; i++) {
+        used += (size_t)snprintf(body + used, room - used,
+            "%s{\"name\":\"p%04d\",\"driver\":\"directory\",\"priority\":%d,\"vms\":[{\"name\":"
+            "\"v\","
+            "\"kind\":\"process\",\"command\":[\"sleep\",\"1\"]}]}",
+            i > 0 ? "," : "", i, i);
+    }
+    snprintf(body + used, room - used, "]}");
+    answer = running_ask(running, client, "pool.apply", body);
+    assert_int_equal(integer_of(answer, "added"), 1000);
+    json_decref(answer);
+    answer = running_ask(running, client, "pool.list", "{}");
+    assert_int_equal(json_array_size(json_object_get(answer, "pools")), 1000);
+    json_decref(answer);
+    /* One wrong value deep inside: named, and nothing is changed. */
+    memcpy(strstr(body, "\"priority\":500"), "\"priority\":\"x\"", 14);
+    assert_int_equal(ph_client_ask(client, "pool.apply", body, ANSWER_MS, &text, &error), -EINVAL);
+    assert_int_equal(error.code, PH_BAD_INPUT);
+    assert_string_equal(error.field, "pools[500].priority");
+    body[0] = ' ';
+    assert_int_equal(ph_client_ask(client, "pool.apply", body, ANSWER_MS, &text, &error), -EINVAL);
+    free(body);
+    ph_client_destroy(&client);
+}
+
 static void a_reload_takes_what_is_good(void **state)
 {
     struct running *running = *state;
@@ -424,6 +463,7 @@ int main(void)
         MANAGER_TEST(joins_good_bad_reused_and_ended),
         MANAGER_TEST(roles_and_revocation_hold_on_every_message),
         MANAGER_TEST(bad_messages_are_answered_or_dropped_and_change_nothing),
+        MANAGER_TEST(large_declarations_are_taken_apart_elsewhere),
         MANAGER_TEST(a_reload_takes_what_is_good),
         MANAGER_TEST(an_old_copy_goes_on_above_what_agents_saw),
         MANAGER_TEST(queries_and_events_are_answered_from_the_inventory),
