@@ -146,7 +146,8 @@ struct core_vm {
 struct core_pool {
     struct ph_pool row; /* durable; first */
     bool save, dirty;
-    bool wanting;      /* in core->wanting */
+    bool wanting;      /* something of the cluster; core->wanting has it ... */
+    bool wanting_listed; /* ... and those that wanted something since it was last sorted */
     bool holders_due;  /* who keeps copies has to be decided again */
     bool copies_short; /* fewer holders than wanted */
     size_t vm_count;

@@ -63,8 +63,11 @@ static int by_name(const void *a, const void *b)
 /* ---- pools that want something of the cluster ---- */
 void core_want(struct ph_core *core, struct core_pool *pool)
 {
-    if (!pool->wanting)
-        pool->wanting = push(core, &core->wanting, &core->wanting_count, &core->wanting_room, pool);
+    pool->wanting = true;
+    /* Once: a pool that is looked at in a pass and goes on waiting must not prolong the pass. */
+    if (!pool->wanting_listed)
+        pool->wanting_listed =
+            push(core, &core->wanting, &core->wanting_count, &core->wanting_room, pool);
 }
 
 static void list_forget(struct core_pool **list, size_t count, const struct core_pool *pool)
@@ -83,7 +86,7 @@ void core_pool_unlist(struct ph_core *core, const struct core_pool *pool)
     list_forget(core->orders, core->order_count, pool);
 }
 
-/* Drops those that got what they wanted, and what was listed twice. */
+/* Drops those that got what they wanted. */
 static void wanting_sort(struct ph_core *core)
 {
     size_t kept = 0;
@@ -92,8 +95,10 @@ static void wanting_sort(struct ph_core *core)
     for (size_t i = 0; i < core->wanting_count; i++) {
         struct core_pool *pool = core->wanting[i];
 
-        if (pool != NULL && pool->wanting && (kept == 0 || core->wanting[kept - 1] != pool))
+        if (pool != NULL && pool->wanting)
             core->wanting[kept++] = pool;
+        else if (pool != NULL)
+            pool->wanting_listed = false;
     }
     core->wanting_count = kept;
     core->wanting_next = 0;
