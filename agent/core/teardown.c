@@ -155,7 +155,9 @@ bool ph_agent_phase_dropping(struct ph_agent *agent, struct ph_agent_pool *pool)
         ph_agent_pool_set_phase(pool, PH_AP_IDLE);
         return true;
     }
-    ph_agent_pool_set_local(pool, PH_LOCAL_DEACTIVATING);
+    if (pool->local == PH_LOCAL_DEACTIVATING) {
+        ph_agent_pool_set_local(pool, PH_LOCAL_RELEASED); /* nothing runs; the data is still there */
+    }
     if (agent->now_ms >= pool->retry_ms) {
         ph_agent_pool_step(pool, "removing every trace");
         (void)ph_agent_task_start(agent, pool, PH_TASK_DROP, NULL, NULL, false);

@@ -77,6 +77,8 @@ static void handle_messages(struct ph_shell *shell)
                 error.message);
             continue;
         }
+        ph_log(PH_LOG_DEBUG, "message", "type=%s body=%.*s", ph_messages[message.type].type,
+            (int)(frame.bytes < 400 ? frame.bytes : 400), frame.text);
         struct ph_agent_event event = {
             .kind = PH_AE_MESSAGE, .type = message.type, .body = message.body};
         ph_shell_step(shell, &event);

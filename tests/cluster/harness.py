@@ -94,6 +94,9 @@ class Node:
         self.process = None
 
     def start(self, token=None, extra=()):
+        self.dir.mkdir(mode=0o700, exist_ok=True)
+        if not (self.dir / "agent.yaml").exists():
+            (self.dir / "agent.yaml").write_text("log_level: info\n")
         command = [BUILD / "poolherd-agent", "--dir", self.dir, "--listen", self.listen, *extra]
         if token:
             command += ["--join", "-"]
@@ -116,14 +119,17 @@ class Node:
     def guard_pid(self):
         return holder(self.dir / "run" / "guard.lock")
 
-    def workload_pids(self):
-        """Every living process that carries this node's workload environment."""
+    def workload_pids(self, with_logs=False):
+        """Every living process that carries this node's workload environment; the processes that write
+        the workloads' logs carry it too and are no workloads."""
         found = []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
                 continue
             try:
                 environment = pathlib.Path("/proc", entry, "environ").read_bytes()
+                if not with_logs and pathlib.Path("/proc", entry, "comm").read_text() == "poolherd-log\n":
+                    continue
             except OSError:
                 continue
             if (b"POOLHERD_NODE=" + self.name.encode() + b"\0") in environment and \
@@ -136,9 +142,9 @@ class Node:
         pids = [pid for pid in (self.guard_pid, self.agent_pid) if pid]
         for pid in pids:
             kill(pid, signal.SIGSTOP)
-        for pid in self.workload_pids() + pids:
+        for pid in self.workload_pids(with_logs=True) + pids:
             kill(pid)
-        for pid in self.workload_pids():
+        for pid in self.workload_pids(with_logs=True):
             kill(pid)
         if self.process:
             self.process.wait()
@@ -234,6 +240,14 @@ class Cluster:
     # -- waiting --
     def await_node(self, name, limit_s=15, **wanted):
         return await_(f"{name} is {wanted}", lambda: self._matches(self.node(name), wanted), limit_s)
+
+    def await_heard(self, name, limit_s=15):
+        """The manager that runs now has heard the node, and the node is online."""
+        return await_(f"{name} is heard", lambda: self._heard(self.node(name)), limit_s)
+
+    @staticmethod
+    def _heard(node):
+        return node if node["state"] == "online" and node["last_seen_ms"] >= 0 else None
 
     def await_pool(self, name, limit_s=15, **wanted):
         return await_(f"{name} is {wanted}", lambda: self._matches(self.pool(name), wanted), limit_s)

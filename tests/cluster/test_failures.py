@@ -2,7 +2,7 @@
 import signal
 import time
 
-from harness import ClusterTest, alive, await_, kill
+from harness import CliError, ClusterTest, alive, await_, kill
 
 
 class NodeLoss(ClusterTest):
@@ -52,8 +52,11 @@ class NodeLoss(ClusterTest):
     def test_an_operator_may_confirm_that_a_node_is_dead(self):
         c = self.cluster
         self.declare()
+        with self.assertRaises(CliError) as caught:
+            c.cli("node", "fence", "n1", "--confirm-dead", "n1")
+        self.assertEqual(caught.exception.status, 6, "a node that beats is not dead")
         c["n1"].destroy()
-        c.cli("node", "fence", "n1", "--confirm-dead", "n1")
+        await_("an operator may say so", lambda: c.cli("node", "fence", "n1", "--confirm-dead", "n1"))
         await_("all are elsewhere", lambda: c.value(
             "SELECT count(*) FROM pools WHERE state='active' AND node <> 'n1'") == 3, 10)
         self.assertEqual(c.query("SELECT DISTINCT proof FROM jobs WHERE kind='takeover'"), [{"proof": "confirmed"}])
@@ -121,7 +124,7 @@ class ManagerLoss(ClusterTest):
         for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
             c.kill_manager(number)
             c.start_manager()
-            c.await_node("n1", state="online")
+            c.await_heard("n1")
         time.sleep(2)
         self.assertEqual(c["n1"].workload_pids(), pids)
         c.await_pool("web", state="active", node="n1", epoch=epoch)
