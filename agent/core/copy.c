@@ -53,6 +53,7 @@ void ph_agent_peers_take(
         if (wanted->urgent > urgent_before) {
             peer->urgent_ms = agent->now_ms;
             peer->retry_ms = 0;
+            peer->last_done = false;
         }
         if (!ph_record_equal(&ph_record_peer, &peer->peer, wanted)) {
             peer->retry_ms = 0; /* a new endpoint or a new need: worth a try now */

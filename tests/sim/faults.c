@@ -1,0 +1,175 @@
+/*
+ * What goes wrong, and when.
+ */
+#include "tests/sim/sim.h"
+
+#include <string.h>
+
+static void heal_link(struct sim *sim, struct sim_event *event)
+{
+    int node = event->node;
+    if (event->pool >= 0) {
+        sim->cut_between[node][event->pool] = false;
+    } else if (event->vm == 0) {
+        sim->cut_up[node] = false;
+    } else {
+        sim->cut_down[node] = false;
+    }
+    sim_trace(sim, "network", "a link of %s is whole again", sim->nodes[node].name);
+}
+
+static void cut(struct sim *sim, int node, int other, bool up, bool down)
+{
+    uint64_t until_us = sim->now_us + sim_between(sim, 50 * SIM_MS, 30 * SIM_SECOND);
+    sim_trace(sim, "network", "a link of %s is cut%s%s", sim->nodes[node].name,
+        up ? ", up" : "", down ? ", down" : "");
+    if (other >= 0) {
+        sim->cut_between[node][other] = true;
+        sim_at(sim, until_us,
+            (struct sim_event){.run = heal_link, .node = node, .pool = other});
+        return;
+    }
+    if (up) {
+        sim->cut_up[node] = true;
+        sim_at(sim, until_us, (struct sim_event){.run = heal_link, .node = node, .pool = -1});
+    }
+    if (down) {
+        sim->cut_down[node] = true;
+        sim_at(sim, until_us,
+            (struct sim_event){.run = heal_link, .node = node, .pool = -1, .vm = 1});
+    }
+}
+
+static void break_links(struct sim *sim, int node)
+{
+    switch (sim_random(sim, 5)) {
+    case 0:
+        cut(sim, node, -1, true, false);
+        break;
+    case 1:
+        cut(sim, node, -1, false, true);
+        break;
+    case 2:
+        cut(sim, node, -1, true, true);
+        break;
+    case 3:
+        for (int i = 0; i < sim->options.nodes; i++) {
+            cut(sim, i, -1, true, true); /* the manager is cut off */
+        }
+        break;
+    default:
+        cut(sim, node, (int)sim_random(sim, (uint64_t)sim->options.nodes), true, true);
+        break;
+    }
+}
+
+static void kill_a_vm(struct sim *sim, int node, int pool)
+{
+    struct sim_node *on = &sim->nodes[node];
+    for (int i = 0; i < SIM_VMS; i++) {
+        struct sim_vm *vm = &on->disks[pool].vms[i];
+        if (!vm->alive) {
+            continue;
+        }
+        char name[2] = {(char)('a' + i), '\0'};
+        struct ph_agent_event event = {.kind = PH_AE_VM_ENDED, .pool = sim->pools[pool].name,
+            .vm = name, .pid = vm->pid, .exit_status = sim_chance(sim, 0.3) ? 0 : -1};
+        sim_trace(sim, on->name, "VM %s of %s ends by itself", name, sim->pools[pool].name);
+        sim_vm_dies(sim, node, pool, i);
+        if (on->agent != NULL) {
+            sim_agent_step(sim, node, &event);
+        }
+        return;
+    }
+}
+
+static uint64_t outage_us(struct sim *sim)
+{
+    /* Many are shorter than a lease, some longer than a take-over. */
+    uint64_t lease_us = sim->config.timing.lease_ms * SIM_MS;
+    return sim_chance(sim, 0.5) ? sim_between(sim, 10 * SIM_MS, lease_us)
+                                : sim_between(sim, lease_us, 10 * lease_us + 10 * SIM_SECOND);
+}
+
+static void fault(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->storm) {
+        return;
+    }
+    int node = (int)sim_random(sim, (uint64_t)sim->options.nodes);
+    int pool = (int)sim_random(sim, (uint64_t)sim->options.pools);
+    switch (sim_random(sim, 16)) {
+    case 0:
+        sim_manager_crash(sim, outage_us(sim));
+        break;
+    case 1:
+        sim->manager.crash_after = (int64_t)sim_random(sim, 30);
+        break;
+    case 2:
+        sim_agent_crash(sim, node, outage_us(sim));
+        break;
+    case 3:
+        sim->nodes[node].crash_after = (int64_t)sim_random(sim, 20);
+        break;
+    case 4:
+        sim_node_power_off(sim, node, SIM_SECOND + outage_us(sim));
+        break;
+    case 5:
+    case 6:
+    case 7:
+        break_links(sim, node);
+        break;
+    case 8:
+        sim->slow_disk_until_us = sim->now_us + sim_between(sim, SIM_SECOND, 20 * SIM_SECOND);
+        break;
+    case 9:
+        sim->loss = sim_chance(sim, 0.5) ? 0.0 : 0.3 * sim_chance(sim, 0.3) + 0.02;
+        break;
+    case 10:
+        sim_guard_crash(sim, node, sim_between(sim, 5 * SIM_MS, 100 * SIM_MS));
+        break;
+    case 11:
+        sim->rate = sim_chance(sim, 0.3) ? 1.0 : 0.1;
+        break;
+    default:
+        kill_a_vm(sim, node, pool);
+        break;
+    }
+    double faults = sim->options.faults;
+    sim_at(sim, sim->now_us + sim_soon(sim, (uint64_t)(8 * SIM_SECOND / (faults > 0 ? faults : 1))),
+        (struct sim_event){.run = fault});
+}
+
+void sim_faults_start(struct sim *sim)
+{
+    if (sim->options.faults <= 0) {
+        return;
+    }
+    sim->storm = true;
+    sim->loss = 0.005;
+    sim->rate = 0.1;
+    sim_at(sim, sim->now_us + sim_soon(sim, 5 * SIM_SECOND), (struct sim_event){.run = fault});
+    sim_operator_start(sim);
+}
+
+void sim_faults_cease(struct sim *sim)
+{
+    sim_trace(sim, "sim", "calm");
+    sim->storm = false;
+    sim->loss = 0;
+    sim->rate = 0;
+    sim->slow_disk_until_us = 0;
+    sim->manager.crash_after = -1;
+    memset(sim->cut_up, 0, sizeof(sim->cut_up));
+    memset(sim->cut_down, 0, sizeof(sim->cut_down));
+    memset(sim->cut_between, 0, sizeof(sim->cut_between));
+    for (int i = 0; i < sim->options.nodes; i++) {
+        sim->nodes[i].crash_after = -1;
+        for (int j = 0; j < sim->options.pools; j++) {
+            for (int k = 0; k < SIM_VMS; k++) {
+                sim->nodes[i].disks[j].vms[k].stubborn = false;
+            }
+        }
+    }
+}

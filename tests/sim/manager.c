@@ -1,0 +1,342 @@
+/*
+ * The shell around the manager's core: one transaction at a time, what waits for it behind it, grants
+ * at once; and death at any of its effects.
+ */
+#include "tests/sim/sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct sim_table *table_of(struct sim_manager *manager, const struct ph_record *record)
+{
+    struct sim_table *tables[] = {&manager->nodes, &manager->pools, &manager->vms,
+        &manager->replicas, &manager->jobs, &manager->identities, &manager->metas};
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        if (tables[i]->record == record) {
+            return tables[i];
+        }
+    }
+    return NULL; /* events: only their last number is kept */
+}
+
+static const void *stored(const struct sim_table *table, const void *row)
+{
+    /* The records that are looked up by their old value have one name as their key. */
+    return sim_table_get(table, row);
+}
+
+static void save(struct sim *sim, const struct sim_out *out)
+{
+    struct sim_manager *manager = &sim->manager;
+    struct sim_table *table = table_of(manager, out->record);
+    if (out->record == &ph_record_event) {
+        const struct ph_event *event = out->value;
+        manager->last_event_id = event->id > manager->last_event_id ? event->id
+                                                                    : manager->last_event_id;
+        if (sim_tracing(sim)) {
+            sim_trace(sim, "event", "%s %s %s: %s", event->kind, event->node, event->pool,
+                event->message == NULL ? "" : event->message);
+        }
+        return;
+    }
+    if (out->kind == SIM_REMOVE) {
+        sim_check_saved(sim, out->record, out->value, NULL);
+        sim_table_remove(table, out->value);
+        return;
+    }
+    bool named = out->record == &ph_record_node || out->record == &ph_record_pool;
+    if (out->record == &ph_record_job) {
+        const struct ph_job *job = out->value;
+        manager->last_job_id = job->id > manager->last_job_id ? job->id : manager->last_job_id;
+    }
+    sim_check_saved(sim, out->record, named ? stored(table, out->value) : NULL, out->value);
+    sim_table_save(table, out->value);
+    if (out->record == &ph_record_job && ((struct ph_job *)out->value)->ended_at != 0) {
+        sim_table_remove(table, out->value); /* ended jobs are not loaded again */
+    }
+}
+
+static void fence_done(struct sim *sim, struct sim_event *event)
+{
+    struct sim_manager *manager = &sim->manager;
+    if (manager->core == NULL || event->life != manager->life) {
+        return;
+    }
+    struct ph_event_in in = {.kind = PH_EV_FENCE_DONE, .sender = sim->nodes[event->node].name,
+        .fence_confirmed = event->vm != 0,
+        .fence_text = event->vm != 0 ? "off" : "the device does not answer"};
+    sim_manager_step(sim, &in);
+}
+
+static void fence(struct sim *sim, const char *name)
+{
+    int node = sim_node_index(sim, name);
+    bool works = !sim->storm || sim_chance(sim, 0.8);
+    uint64_t takes_us = sim_between(sim, 500 * SIM_MS, 5 * SIM_SECOND);
+    if (works) {
+        sim_node_power_off(sim, node, takes_us + sim_between(sim, SIM_SECOND, 60 * SIM_SECOND));
+    }
+    sim_at(sim, sim->now_us + takes_us,
+        (struct sim_event){
+            .run = fence_done, .node = node, .vm = works, .life = sim->manager.life});
+}
+
+static void perform(struct sim *sim, const struct sim_out *out)
+{
+    if (sim_tracing(sim) && out->what != PH_EF_FENCE) {
+        sim_trace(sim, "manager", "says %s to %s", ph_messages[out->type].type,
+            out->what == PH_EF_ANSWER ? "the operator" : out->node);
+    }
+    switch (out->what) {
+    case PH_EF_SEND:
+    case PH_EF_GRANT:
+        sim_send_to_agent(sim, sim_node_index(sim, out->node), out->type, out->value);
+        break;
+    case PH_EF_ANSWER:
+        sim_operator_answer(sim, out->request, out->type, out->value);
+        break;
+    case PH_EF_FENCE:
+        fence(sim, out->node);
+        break;
+    default:
+        break;
+    }
+}
+
+static void pump(struct sim *sim);
+
+static void committed(struct sim *sim, struct sim_event *event)
+{
+    struct sim_manager *manager = &sim->manager;
+    if (event->life != manager->life || manager->core == NULL) {
+        return;
+    }
+    size_t count = manager->outbox.committing;
+    manager->outbox.committing = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct sim_out *out = &manager->outbox.items[i];
+        if (out->kind != SIM_DO) {
+            save(sim, out);
+        }
+    }
+    /* The saves are done; what they held back goes in its order. */
+    for (size_t i = 0; i < count && manager->life == event->life; i++) {
+        struct sim_out out = manager->outbox.items[0];
+        manager->outbox.count--;
+        memmove(manager->outbox.items, manager->outbox.items + 1,
+            manager->outbox.count * sizeof(*manager->outbox.items));
+        if (out.kind == SIM_DO) {
+            perform(sim, &out);
+        }
+        sim_out_fini(&out);
+    }
+    if (manager->life == event->life) {
+        pump(sim);
+    }
+}
+
+static uint64_t commit_us(struct sim *sim)
+{
+    if (sim->now_us < sim->slow_disk_until_us && sim_chance(sim, 0.3)) {
+        return sim_between(sim, 100 * SIM_MS, 4 * SIM_SECOND);
+    }
+    return sim_between(sim, 200, 6 * SIM_MS);
+}
+
+static void pump(struct sim *sim)
+{
+    struct sim_outbox *outbox = &sim->manager.outbox;
+    struct sim_out out;
+    while (sim_outbox_take(outbox, &out)) {
+        perform(sim, &out);
+        sim_out_fini(&out);
+    }
+    if (outbox->count > 0 && outbox->committing == 0) {
+        outbox->committing = outbox->count;
+        sim_at(sim, sim->now_us + commit_us(sim),
+            (struct sim_event){.run = committed, .life = sim->manager.life});
+    }
+}
+
+static void wake(struct sim *sim, struct sim_event *event);
+
+static void sleep_until_due(struct sim *sim)
+{
+    struct sim_manager *manager = &sim->manager;
+    uint64_t due_ms = ph_core_next_deadline_ms(manager->core);
+    if (due_ms == UINT64_MAX) {
+        manager->wake_us = UINT64_MAX;
+        return;
+    }
+    uint64_t at_us = sim_clock_real_us(sim, &manager->clock, due_ms);
+    if (at_us != manager->wake_us) {
+        manager->wake_us = at_us;
+        sim_at(sim, at_us, (struct sim_event){.run = wake, .life = manager->life});
+    }
+}
+
+static void wake(struct sim *sim, struct sim_event *event)
+{
+    struct sim_manager *manager = &sim->manager;
+    if (event->life != manager->life || manager->core == NULL ||
+        event->at_us != manager->wake_us) {
+        return;
+    }
+    manager->wake_us = 0;
+    struct ph_event_in in = {.kind = PH_EV_TICK};
+    sim_manager_step(sim, &in);
+}
+
+/* Moves the step's effects on; false when the process died among them. */
+static bool take_effects(struct sim *sim)
+{
+    struct sim_manager *manager = &sim->manager;
+    for (size_t i = 0; i < manager->effects.count; i++) {
+        struct ph_effect *effect = &manager->effects.items[i];
+        if (manager->crash_after == 0) {
+            return false;
+        }
+        manager->crash_after -= manager->crash_after > 0;
+        if (effect->kind == PH_EF_GRANT) {
+            struct sim_out out = {.what = PH_EF_GRANT, .type = effect->type,
+                .value = effect->value};
+            memcpy(out.node, effect->node, sizeof(out.node));
+            perform(sim, &out);
+            continue;
+        }
+        bool saves = effect->kind == PH_EF_SAVE || effect->kind == PH_EF_REMOVE;
+        struct sim_out *out = sim_outbox_add(&manager->outbox,
+            effect->kind == PH_EF_SAVE ? SIM_SAVE
+            : saves                    ? SIM_REMOVE
+                                       : SIM_DO);
+        out->what = (int)effect->kind;
+        out->record = effect->record;
+        out->value = effect->value;
+        out->type = effect->type;
+        out->request = effect->request;
+        memcpy(out->node, effect->node, sizeof(out->node));
+        if (!saves && out->value != NULL) {
+            out->record = ph_messages[out->type].record;
+        }
+        effect->value = NULL;
+    }
+    return true;
+}
+
+static void validate(struct sim *sim)
+{
+    struct ph_error error = {0};
+    if (!ph_core_validate(sim->manager.core, &error)) {
+        sim_fail(sim, "the manager's core is broken: %s: %s", error.field, error.message);
+    }
+}
+
+void sim_manager_step(struct sim *sim, struct ph_event_in *event)
+{
+    struct sim_manager *manager = &sim->manager;
+    event->now_ms = sim_clock_ms(sim, &manager->clock);
+    event->wall_ms = sim_wall_ms(sim, 0);
+    ph_effects_clear(&manager->effects);
+    sim->steps++;
+    if (ph_core_step(manager->core, event, &manager->effects) != 0) {
+        sim_fail(sim, "a step of the manager's core failed");
+    }
+    validate(sim);
+    if (!take_effects(sim)) {
+        sim_manager_crash(sim, sim_between(sim, 100 * SIM_MS, 3 * SIM_SECOND));
+        return;
+    }
+    pump(sim);
+    sleep_until_due(sim);
+}
+
+static void start(struct sim *sim, struct sim_event *event)
+{
+    if (event->life == sim->manager.life && sim->manager.core == NULL) {
+        sim_manager_start(sim);
+    }
+}
+
+void sim_manager_crash(struct sim *sim, uint64_t back_after_us)
+{
+    struct sim_manager *manager = &sim->manager;
+    if (manager->core == NULL) {
+        return;
+    }
+    sim->crashes++;
+    sim_trace(sim, "manager", "dies");
+    /* A transaction under way is there as a whole or not at all. */
+    if (manager->outbox.committing > 0 && sim_chance(sim, 0.5)) {
+        for (size_t i = 0; i < manager->outbox.committing; i++) {
+            if (manager->outbox.items[i].kind != SIM_DO) {
+                save(sim, &manager->outbox.items[i]);
+            }
+        }
+    }
+    sim_outbox_clear(&manager->outbox);
+    ph_effects_clear(&manager->effects);
+    ph_core_destroy(&manager->core);
+    manager->life++;
+    manager->crash_after = -1;
+    if (sim_chance(sim, 0.1)) {
+        sim_clock_boot(sim, &manager->clock); /* the whole machine was restarted */
+    }
+    sim_at(sim, sim->now_us + back_after_us,
+        (struct sim_event){.run = start, .life = manager->life});
+}
+
+static void load(struct sim *sim, const struct sim_table *table)
+{
+    struct ph_error error = {0};
+    for (size_t i = 0; i < table->rows.count; i++) {
+        const struct sim_row *row = table->rows.items[i].value;
+        if (ph_core_load(sim->manager.core, table->record, row->value, &error) != 0) {
+            sim_fail(sim, "a stored row %s %s cannot be loaded: %s: %s", table->record->name,
+                row->key, error.field, error.message);
+        }
+    }
+}
+
+void sim_manager_start(struct sim *sim)
+{
+    struct sim_manager *manager = &sim->manager;
+    char id[24];
+    manager->term++;
+    (void)ph_text_format(id, sizeof(id), "manager-%lld", (long long)manager->term);
+    manager->wake_us = 0;
+    manager->crash_after = -1;
+    if (ph_core_new(&sim->config, manager->term, id, "sim", &manager->core) != 0) {
+        sim_fail(sim, "the manager's core cannot be made");
+    }
+    load(sim, &manager->nodes);
+    load(sim, &manager->pools);
+    load(sim, &manager->vms);
+    load(sim, &manager->replicas);
+    load(sim, &manager->identities);
+    load(sim, &manager->metas);
+    load(sim, &manager->jobs);
+    ph_effects_clear(&manager->effects);
+    if (ph_core_ready(manager->core, sim_clock_ms(sim, &manager->clock), sim_wall_ms(sim, 0),
+            manager->last_event_id, manager->last_job_id, &manager->effects) != 0) {
+        sim_fail(sim, "the manager's core does not get ready");
+    }
+    sim_trace(sim, "manager", "starts under term %lld", (long long)manager->term);
+    validate(sim);
+    (void)take_effects(sim);
+    pump(sim);
+    sleep_until_due(sim);
+}
+
+void sim_manager_fini(struct sim *sim)
+{
+    struct sim_manager *manager = &sim->manager;
+    sim_outbox_clear(&manager->outbox);
+    free(manager->outbox.items);
+    ph_effects_fini(&manager->effects);
+    ph_core_destroy(&manager->core);
+    struct sim_table *tables[] = {&manager->nodes, &manager->pools, &manager->vms,
+        &manager->replicas, &manager->jobs, &manager->identities, &manager->metas};
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        sim_table_fini(tables[i]);
+    }
+}
