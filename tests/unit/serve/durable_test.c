@@ -300,6 +300,102 @@ static void a_short_restart_goes_on_granting(void **state)
     ph_wire_client_destroy(&node);
 }
 
+/* A manager that was stopped for longer than a take-over takes finds the beats that waited first, and
+ * calls nobody lost. */
+static void a_paused_manager_calls_nobody_lost(void **state)
+{
+    struct running *running = *state;
+    struct ph_wire_client *node;
+    struct ph_client *admin;
+    struct ph_message message;
+    int64_t generation, number = 1;
+    uint64_t end;
+    json_t *shown;
+
+    running_must_start(running, NULL);
+    node = node_connect(running, "n1");
+    generation = node_admit(running, node);
+    node_beat(node, number, generation);
+    grant_expect(running, node, number);
+    assert_int_equal(kill(running->pid, SIGSTOP), 0);
+    for (end = ph_clock_boot_ms() + 3000; ph_clock_boot_ms() < end; poll(NULL, 0, 200)) {
+        node_beat(node, ++number, generation);
+    }
+    assert_int_equal(kill(running->pid, SIGCONT), 0);
+    end = ph_clock_boot_ms() + LIMIT_MS;
+    do {
+        if (node_hear(node, PH_MSG_GRANT, 200, &message)) {
+            assert_int_equal(((struct ph_grant *)message.body)->generation, generation);
+            if (((struct ph_grant *)message.body)->number == number) {
+                ph_message_fini(&message);
+                break;
+            }
+            ph_message_fini(&message);
+        } else {
+            node_beat(node, ++number, generation);
+        }
+    } while (ph_clock_boot_ms() < end);
+    assert_true(ph_clock_boot_ms() < end);
+    admin = running_client(running, NULL);
+    shown = running_ask(running, admin, "node.show", "{\"name\":\"n1\"}");
+    assert_string_equal(
+        text_of(json_array_get(json_object_get(shown, "nodes"), 0), "state"), "online");
+    json_decref(shown);
+    ph_client_destroy(&admin);
+    ph_wire_client_destroy(&node);
+}
+
+static void a_long_query_holds_nothing_up(void **state)
+{
+    static const char query[] =
+        "{\"type\":\"query\",\"id\":1,\"body\":{\"sql\":\"SELECT count(*) FROM events a, events b, "
+        "events c, events d, events e, events f, events g, events h, events i, events j\"}}";
+    struct running *running = *state;
+    struct ph_wire_client *node;
+    struct ph_client *admin;
+    struct ph_identity_file identity;
+    struct ph_wire_client *asker = NULL;
+    struct ph_error error = {0};
+    char path[160];
+    int64_t generation, number;
+    uint64_t begin_ms;
+
+    running_must_start(running, NULL);
+    node = node_connect(running, "n1");
+    generation = node_admit(running, node);
+    admin = running_client(running, NULL);
+    for (number = 0; number < 20; number++) {
+        snprintf(path, sizeof path, "{\"name\":\"x%d\",\"role\":\"viewer\"}", (int)number);
+        json_decref(running_ask(running, admin, "invite", path));
+    }
+    snprintf(path, sizeof path, "%s/admin.identity", running->directory);
+    assert_int_equal(ph_identity_load(path, &identity, &error), 0);
+    assert_int_equal(ph_wire_client_new(identity.manager_endpoint, identity.manager_key,
+                         identity.public_key, identity.secret_key, &asker, &error),
+        0);
+    for (number = 0; number < 8; number++) { /* more than there are threads */
+        uint64_t end = ph_clock_boot_ms() + LIMIT_MS;
+
+        while (ph_wire_client_send(asker, query, sizeof query - 1, NULL, 0) != 0) {
+            zmq_pollitem_t item = {ph_wire_client_socket(asker), 0, ZMQ_POLLOUT, 0};
+
+            assert_true(ph_clock_boot_ms() < end);
+            zmq_poll(&item, 1, 100);
+        }
+    }
+    for (number = 1; number < 20; number++) {
+        node_beat(node, number, generation);
+        grant_expect(running, node, number);
+    }
+    json_decref(running_ask(running, admin, "invite", "{\"name\":\"y\",\"role\":\"viewer\"}"));
+    begin_ms = ph_clock_boot_ms();
+    assert_int_equal(running_stop(running, SIGTERM), 0);
+    assert_true(ph_clock_boot_ms() - begin_ms < 5000);
+    ph_wire_client_destroy(&asker);
+    ph_wire_client_destroy(&node);
+    ph_client_destroy(&admin);
+}
+
 /* ---- a full disk, played by a limit on the size of files ---- */
 
 static bool start_limited(struct running *running, rlim_t bytes)
@@ -378,6 +474,8 @@ int main(void)
         DURABLE_TEST(nothing_acknowledged_is_lost_when_the_manager_is_killed),
         DURABLE_TEST(beats_are_answered_while_the_disk_stands_still),
         DURABLE_TEST(a_short_restart_goes_on_granting),
+        DURABLE_TEST(a_paused_manager_calls_nobody_lost),
+        DURABLE_TEST(a_long_query_holds_nothing_up),
         DURABLE_TEST(a_full_disk_ends_the_manager_and_loses_nothing),
     };
 
