@@ -21,23 +21,27 @@ static bool taken(const size_t *indices, size_t count, size_t index)
     return false;
 }
 
+struct means {
+    double copies, pools, load; /* load: relative, of disk */
+};
+
 /* How badly a new copy would sit on the node: smaller is better; negative: not at all. A node that
  * could not run the pool is a poor place for its copy, as that is where a take-over goes. */
 static double burden(const struct place_view *view, const struct place_asked *asked, size_t index,
-    double mean_copies, double mean_load)
+    const struct means *means)
 {
     const struct ph_place_node *node = place_node(view, index);
     const struct ph_pool *pool = asked->question->pool;
     int64_t disk = node->node->disk_mib;
-    double load = mean_load;
+    double load = means->load;
 
     if (disk > 0) {
         if (pool->disk_mib > disk - node->disk_used_mib)
             return -1;
         load = (double)(node->disk_used_mib + pool->disk_mib) / (double)disk;
     }
-    double sum = (double)node->copies / (mean_copies + 1) + load +
-                 (double)node->pools / (view->mean_pools + 1) / 4;
+    double sum = (double)node->copies / (means->copies + 1) + load +
+                 (double)node->pools / (means->pools + 1) / 4;
     enum place_rule rule = place_forbidden(view, asked, index);
 
     if (rule == PLACE_RULE_APART)
@@ -51,33 +55,36 @@ static double burden(const struct place_view *view, const struct place_asked *as
     return sum + (pool->prefer.count > 0 ? 10000 : 0);
 }
 
-static void means(const struct place_view *view, double *copies_out, double *load_out)
+static struct means means_of(const struct ph_place_cluster *cluster)
 {
-    double copies = 0, load = 0, nodes = 0, known = 0;
+    struct means means = {0};
+    double nodes = 0, known = 0;
 
-    for (size_t i = 0; i < view->cluster->node_count; i++) {
-        const struct ph_place_node *node = place_node(view, i);
+    for (size_t i = 0; i < cluster->node_count; i++) {
+        const struct ph_place_node *node = &cluster->nodes[i];
 
         if (!node->available)
             continue;
         nodes++;
-        copies += (double)node->copies;
+        means.copies += (double)node->copies;
+        means.pools += (double)node->pools;
         if (node->node->disk_mib > 0) {
             known++;
-            load += (double)node->disk_used_mib / (double)node->node->disk_mib;
+            means.load += (double)node->disk_used_mib / (double)node->node->disk_mib;
         }
     }
-    *copies_out = nodes > 0 ? copies / nodes : 0;
-    *load_out = known > 0 ? load / known : 0;
+    means.copies /= nodes > 0 ? nodes : 1;
+    means.pools /= nodes > 0 ? nodes : 1;
+    means.load /= known > 0 ? known : 1;
+    return means;
 }
 
 size_t ph_place_copies(const struct ph_place_cluster *cluster, const struct ph_pool *pool,
     const char *const *keep, size_t keep_count, size_t want, size_t *indices_out)
 {
     struct ph_place_question question = {.pool = pool};
-    struct place_view view = {0};
+    struct place_view view;
     struct place_asked asked;
-    double mean_copies, mean_load;
     size_t count = 0;
 
     for (size_t i = 0; i < keep_count && count < want; i++) {
@@ -89,9 +96,10 @@ size_t ph_place_copies(const struct ph_place_cluster *cluster, const struct ph_p
     }
     if (count == want)
         return count;
-    place_view_init(&view, cluster, &question);
+    place_view_bare(&view, cluster);
     place_ask(&view, &question, &asked);
-    means(&view, &mean_copies, &mean_load);
+    struct means means = means_of(cluster);
+
     while (count < want) {
         long best = -1;
         double least = 0;
@@ -101,7 +109,7 @@ size_t ph_place_copies(const struct ph_place_cluster *cluster, const struct ph_p
 
             if (!node->available || !can_keep(pool, node->node) || taken(indices_out, count, i))
                 continue;
-            double sum = burden(&view, &asked, i, mean_copies, mean_load);
+            double sum = burden(&view, &asked, i, &means);
 
             if (sum >= 0 && (best < 0 || sum < least)) {
                 best = (long)i;

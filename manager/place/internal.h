@@ -68,18 +68,50 @@ struct place_rating {
     double spread;   /* of the cluster, after the choice */
 };
 
+/* ---- what is looked at for every node of every choice: inline ---- */
+static inline const struct ph_place_node *place_node(const struct place_view *view, size_t index)
+{
+    return view->moved != NULL ? &view->moved[index] : &view->cluster->nodes[index];
+}
+
+/* Whether the node's load counts for balance. */
+static inline bool place_counts(const struct place_view *view, size_t index)
+{
+    return place_node(view, index)->available && (long)index != view->from;
+}
+
+static inline int64_t place_capacity(
+    const struct ph_place_node *node, enum place_dimension dimension)
+{
+    return dimension == PLACE_CPU      ? node->node->cpu
+           : dimension == PLACE_MEMORY ? node->node->memory_mib
+           : dimension == PLACE_DISK   ? node->node->disk_mib
+                                       : 0;
+}
+
+static inline int64_t place_used(const struct ph_place_node *node, enum place_dimension dimension)
+{
+    return dimension == PLACE_CPU      ? node->cpu_used
+           : dimension == PLACE_MEMORY ? node->memory_used_mib
+           : dimension == PLACE_DISK   ? node->disk_used_mib
+                                       : node->pools;
+}
+
+static inline int64_t place_need(const struct ph_pool *pool, enum place_dimension dimension)
+{
+    return dimension == PLACE_CPU      ? pool->cpu
+           : dimension == PLACE_MEMORY ? pool->memory_mib
+           : dimension == PLACE_DISK   ? pool->disk_mib
+                                       : 1;
+}
+
 /* rules.c */
-bool place_counts(const struct place_view *view, size_t index);
 enum place_rule place_forbidden(
     const struct place_view *view, const struct place_asked *asked, size_t index);
 size_t place_together(const struct place_view *view, const struct place_asked *asked, size_t index);
 bool place_allowed(const struct ph_pool *pool, const struct ph_node *node);
-int64_t place_capacity(const struct ph_place_node *node, enum place_dimension dimension);
-int64_t place_used(const struct ph_place_node *node, enum place_dimension dimension);
-int64_t place_need(const struct ph_pool *pool, enum place_dimension dimension);
 /* The dimension in which the pool does not fit, or -1. */
 int place_overfull(const struct place_view *view, const struct place_asked *asked, size_t index);
-const struct ph_place_node *place_node(const struct place_view *view, size_t index);
 const struct ph_place_copy *place_copy_at(
     const struct ph_place_question *question, const char *node);
 long place_find(const struct ph_place_cluster *cluster, const char *node);
@@ -87,6 +119,8 @@ long place_find(const struct ph_place_cluster *cluster, const char *node);
 /* score.c */
 void place_view_init(struct place_view *view, const struct ph_place_cluster *cluster,
     const struct ph_place_question *question);
+/* Only what the rules need: no score may be asked of it. */
+void place_view_bare(struct place_view *view, const struct ph_place_cluster *cluster);
 void place_view_move(struct place_view *view, size_t index, const struct ph_pool *pool, int sign,
     bool disk_counted);
 void place_ask(const struct place_view *view, const struct ph_place_question *question,

@@ -42,64 +42,6 @@ long place_find(const struct ph_place_cluster *cluster, const char *node)
     return -1;
 }
 
-const struct ph_place_node *place_node(const struct place_view *view, size_t index)
-{
-    return view->moved != NULL ? &view->moved[index] : &view->cluster->nodes[index];
-}
-
-bool place_counts(const struct place_view *view, size_t index)
-{
-    return place_node(view, index)->available && (long)index != view->from;
-}
-
-int64_t place_capacity(const struct ph_place_node *node, enum place_dimension dimension)
-{
-    switch (dimension) {
-    case PLACE_CPU:
-        return node->node->cpu;
-    case PLACE_MEMORY:
-        return node->node->memory_mib;
-    case PLACE_DISK:
-        return node->node->disk_mib;
-    case PLACE_POOLS:
-    case PLACE_DIMENSIONS:
-        break;
-    }
-    return 0;
-}
-
-int64_t place_used(const struct ph_place_node *node, enum place_dimension dimension)
-{
-    switch (dimension) {
-    case PLACE_CPU:
-        return node->cpu_used;
-    case PLACE_MEMORY:
-        return node->memory_used_mib;
-    case PLACE_DISK:
-        return node->disk_used_mib;
-    case PLACE_POOLS:
-    case PLACE_DIMENSIONS:
-        break;
-    }
-    return node->pools;
-}
-
-int64_t place_need(const struct ph_pool *pool, enum place_dimension dimension)
-{
-    switch (dimension) {
-    case PLACE_CPU:
-        return pool->cpu;
-    case PLACE_MEMORY:
-        return pool->memory_mib;
-    case PLACE_DISK:
-        return pool->disk_mib;
-    case PLACE_POOLS:
-    case PLACE_DIMENSIONS:
-        break;
-    }
-    return 1;
-}
-
 const struct ph_place_copy *place_copy_at(
     const struct ph_place_question *question, const char *node)
 {

@@ -83,6 +83,11 @@ static void set_fallbacks(struct place_view *view, const struct ph_place_questio
     }
 }
 
+void place_view_bare(struct place_view *view, const struct ph_place_cluster *cluster)
+{
+    *view = (struct place_view){.cluster = cluster, .from = -1};
+}
+
 void place_view_init(struct place_view *view, const struct ph_place_cluster *cluster,
     const struct ph_place_question *question)
 {
