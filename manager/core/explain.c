@@ -101,7 +101,9 @@ static void say_why(struct ph_core *core, const struct core_pool *pool,
         length += say_job(pool, job, text + length, sizeof text - length);
     else if (node[0] != '\0' && row->created && pool->job == NULL)
         length += ph_text_format(text + length, sizeof text - length,
-            "No move or take-over of it is remembered: it was first placed there. ");
+            "No job since the manager's start put it there (poolherd events --pool %s has the "
+            "older ones). ",
+            row->name);
     if (node[0] != '\0')
         length += say_candidate(list, pool, text + length, sizeof text - length);
     else if (row->desired == PH_DESIRED_INACTIVE)

@@ -213,7 +213,8 @@ void core_pool_forget(struct ph_core *core, struct core_pool *pool)
         core_peer_forget(core, pool->peers.items[pool->peers.count - 1].value);
     for (size_t i = 0; i < pool->vm_count; i++) {
         core_remove(core, &ph_record_vm, &pool->vms[i].row);
-        core_untouch(core, &pool->vms[i]);
+        if (pool->vms[i].save) /* the search is long when many pools change in one step */
+            core_untouch(core, &pool->vms[i]);
     }
     core_remove(core, &ph_record_pool, &pool->row);
     core_untouch(core, pool);
@@ -269,7 +270,8 @@ void core_pool_set_vms(
     for (size_t i = 0; i < pool->vm_count; i++) {
         if (find_vm(vms, count, pool->vms[i].row.name) == NULL)
             core_remove(core, &ph_record_vm, &pool->vms[i].row);
-        core_untouch(core, &pool->vms[i]);
+        if (pool->vms[i].save) /* the search is long when many pools change in one step */
+            core_untouch(core, &pool->vms[i]);
         ph_record_fini(&ph_record_vm, &pool->vms[i].row);
     }
     free(pool->vms);
