@@ -118,25 +118,25 @@ int ph_btrfs_send(const struct ph_pool_context *context, struct ph_stream *strea
 
 /* ---- holder ---- */
 
+/* The epoch is stored before anything else is made. */
 static int prepare(struct ph_pool_site *site, const struct ph_stream_open *open, bool *had_files,
     bool *have_out, struct ph_error *error)
 {
     struct ph_pool_manifest newest;
-    int rv = ph_site_make(site, "copies", error);
+    bool has = ph_snapshots_newest(site, &newest) == 0;
+    int rv = ph_site_may_receive(site, open, has ? &newest : NULL, error);
 
+    *had_files = has && newest.files > 0;
+    *have_out = has && newest.epoch == open->epoch && newest.sequence == open->sequence;
+    ph_record_fini(&ph_record_pool_manifest, &newest);
     if (rv == 0 && !ph_btrfs_is(site->base)) {
         ph_error_set(error, PH_FAILED, NULL, "%s is not on btrfs", site->base);
         rv = -ENOTSUP;
     }
     if (rv == 0)
+        rv = ph_site_make(site, "copies", error);
+    if (rv == 0)
         rv = ph_snapshots_remove_partial(site, error);
-    if (rv != 0)
-        return rv;
-    bool has = ph_snapshots_newest(site, &newest) == 0;
-    rv = ph_site_may_receive(site, open, has ? &newest : NULL, error);
-    *had_files = has && newest.files > 0;
-    *have_out = has && newest.epoch == open->epoch && newest.sequence == open->sequence;
-    ph_record_fini(&ph_record_pool_manifest, &newest);
     if (rv == 0 && ph_site_has_data(site) && ph_site_data_is_in(site, &open->lineage)) {
         /* Its final snapshot stays: differences are sent to it. */
         rv = ph_snapshot_make(site, site->trace.data_epoch, site->trace.data_sequence, error);

@@ -101,8 +101,12 @@ int ph_copies_take_data(struct ph_pool_site *site, struct ph_error *error)
         .sequence = site->trace.data_sequence,
         .as_of = site->trace.copied_at_s * 1000};
     char path[PATH_MAX];
+    bool empty = true;
     int rv;
 
+    ph_site_path(site, "data", path);
+    if (ph_tree_is_empty(path, &empty) == 0)
+        manifest.files = empty ? 0 : 1;
     ph_text_format(manifest.pool, sizeof manifest.pool, "%s", site->trace.pool);
     ph_text_format(manifest.driver, sizeof manifest.driver, "directory");
     rv = ph_lineage_make(&manifest.lineage, NULL, &site->trace.lineage);

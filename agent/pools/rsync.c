@@ -250,25 +250,26 @@ static int check_staging(struct ph_pool_site *site, struct ph_stream *stream,
     return rv;
 }
 
+/* The epoch is stored before anything else is made. */
 static int prepare(struct ph_pool_site *site, const struct ph_stream_open *open, bool *had_files,
     struct ph_error *error)
 {
-    struct ph_pool_manifest newest = {.epoch = 0};
-    bool has = false;
-    int rv = ph_site_make(site, "copies", error);
+    struct ph_pool_manifest newest;
+    char slot[32];
+    bool has = ph_copies_newest(site, slot, &newest) == 0;
+    int rv = ph_site_may_receive(site, open, has ? &newest : NULL, error);
 
+    ph_record_fini(&ph_record_pool_manifest, &newest);
+    if (rv == 0 && ph_site_has_data(site) && ph_site_data_is_in(site, &open->lineage))
+        rv = ph_copies_take_data(site, error);
+    if (rv == 0)
+        rv = ph_site_make(site, "copies", error);
     if (rv == 0)
         rv = ph_copies_tidy(site, &has, &newest, error);
-    if (rv == 0)
-        rv = ph_site_may_receive(site, open, has ? &newest : NULL, error);
-    if (rv == 0 && ph_site_has_data(site) && ph_site_data_is_in(site, &open->lineage)) {
-        rv = ph_copies_take_data(site, error);
+    if (rv == 0) {
+        *had_files = newest.files > 0;
         ph_record_fini(&ph_record_pool_manifest, &newest);
-        if (rv == 0)
-            rv = ph_copies_tidy(site, &has, &newest, error);
     }
-    *had_files = newest.files > 0;
-    ph_record_fini(&ph_record_pool_manifest, &newest);
     return rv;
 }
 

@@ -1,5 +1,6 @@
 #include "agent/pools/site.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -135,10 +136,13 @@ static int load(struct ph_pool_site *site, struct ph_error *error)
 
     ph_site_path(site, "epoch", path);
     int rv = ph_file_read(path, TRACE_BYTES_MAX, &text, &bytes);
-    if (rv == -ENOENT) {
+    if (rv == -ENOENT && !ph_site_has(site, "data") && !ph_site_has(site, "copies")) {
         ph_text_format(site->trace.pool, sizeof site->trace.pool, "%s", pool);
-        if (!ph_site_has(site, "data") && !ph_site_has(site, "copies"))
-            return 0;
+        return 0;
+    }
+    if (rv == -ENOENT) /* without the lock it may have come to be in between */
+        rv = ph_file_read(path, TRACE_BYTES_MAX, &text, &bytes);
+    if (rv == -ENOENT) {
         ph_error_set(error, PH_FAILED, NULL,
             "%s is missing though there is data of pool %s beside it; put it back from a backup, "
             "or "
@@ -294,6 +298,22 @@ void ph_site_empty_trash(struct ph_pool_site *site)
             site->context->pool->name, path, strerror(-rv));
 }
 
+/* Files that a crash between two steps of ph_file_replace() has left. */
+static int remove_temporaries(struct ph_pool_site *site)
+{
+    DIR *entries = opendir(site->base);
+    int rv = 0;
+
+    if (entries == NULL)
+        return -errno;
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;)
+        if (strncmp(entry->d_name, "epoch.new-", 10) == 0 &&
+            unlinkat(dirfd(entries), entry->d_name, 0) != 0)
+            rv = -errno;
+    closedir(entries);
+    return rv;
+}
+
 int ph_site_remove(struct ph_pool_site *site, struct ph_error *error)
 {
     static const char *const files[] = {"epoch", "lock"};
@@ -301,6 +321,8 @@ int ph_site_remove(struct ph_pool_site *site, struct ph_error *error)
 
     ph_site_path(site, "trash", path);
     int rv = ph_site_has(site, "trash") ? ph_tree_remove(path) : 0;
+    if (rv == 0)
+        rv = remove_temporaries(site);
     for (size_t i = 0; rv == 0 && i < sizeof files / sizeof files[0]; i++) {
         ph_site_path(site, files[i], path);
         if (unlink(path) != 0 && errno != ENOENT)

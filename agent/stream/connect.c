@@ -13,7 +13,7 @@
 #define TRY_MS_MAX 2400
 #define AGAIN_MS 3000 /* how long a refusal for the moment is met with another try */
 #define AGAIN_PAUSE_MS 50
-#define LOST_MS 1000 /* no room to send for so long: the connection is gone */
+#define LOST_MS 500 /* no room to send for so long: the connection is gone */
 
 struct opener {
     struct ph_stream stream; /* first: ph_stream_destroy() gets its address */

@@ -1,47 +1,11 @@
-/* Real btrfs, one small file system per node on a loop device, in a mount namespace of this process: it
- * goes with the process, whatever ends it. Needs root, else the program says SKIP. */
-#include "tests/unit/pools/pools_test.h"
+/* Real btrfs. Needs root, else the program says SKIP. */
+#include "tests/unit/pools/btrfs_mount.h"
 
-#include <sched.h>
-#include <sys/mount.h>
 #include "agent/pools/btrfs.h"
 
 #define N1 (&world.nodes[0])
 #define N2 (&world.nodes[1])
 #define N3 (&world.nodes[2])
-
-static bool run(const char *const *argv)
-{
-    struct ph_child_result result;
-    int rv = ph_child_run(argv, NULL, NULL, 30000, &result);
-    if (rv != 0 || result.exit_status != 0)
-        printf("%s: %s %s\n", argv[0], rv != 0 ? strerror(-rv) : "", rv == 0 ? result.output : "");
-    return rv == 0 && result.exit_status == 0;
-}
-
-static bool mount_btrfs(const char *top, int number)
-{
-    char image[PATH_MAX], directory[PATH_MAX];
-    snprintf(image, sizeof image, "%s/image%d", top, number);
-    snprintf(directory, sizeof directory, "%s/n%d", top, number);
-    int fd = open(image, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    bool made = fd >= 0 && ftruncate(fd, 256 * 1024 * 1024) == 0;
-    if (fd >= 0)
-        close(fd);
-    const char *const format[] = {"mkfs.btrfs", "-q", image, NULL};
-    const char *const mounting[] = {"mount", "-o", "loop", image, directory, NULL};
-    return made && mkdir(directory, 0700) == 0 && run(format) && run(mounting);
-}
-
-static void unmount_all(const char *top)
-{
-    char path[PATH_MAX];
-    for (int number = 1; number <= NODES; number++) {
-        snprintf(path, sizeof path, "%s/n%d", top, number);
-        umount2(path, MNT_DETACH);
-    }
-    assert_int_equal(0, ph_tree_remove(top));
-}
 
 static int setup(void **state)
 {
@@ -134,7 +98,7 @@ static void incremental(void **state)
     for (int64_t epoch = 1; epoch < 6; epoch++) {
         struct node *from = epoch % 2 == 1 ? N1 : N2, *to = epoch % 2 == 1 ? N2 : N1;
         char text[32];
-        snprintf(text, sizeof text, "%lld", (long long)epoch);
+        ph_text_format(text, sizeof text, "%lld", (long long)epoch);
         put(from, "late", text);
         uint64_t begun_ms = ph_clock_boot_ms();
         move(from, to, epoch);
@@ -267,19 +231,8 @@ int main(void)
         TEST(emptied_and_stale),
         TEST(nothing_in_common),
     };
-    char top[PATH_MAX];
-    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
-        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
-        printf("SKIP: mounting btrfs on loop devices needs root\n");
+    if (!btrfs_works())
         return 0;
-    }
-    make_top(top);
-    bool works = mount_btrfs(top, 1);
-    unmount_all(top);
-    if (!works) {
-        printf("SKIP: btrfs on a loop device does not work here\n");
-        return 0;
-    }
     alarm(110);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

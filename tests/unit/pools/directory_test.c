@@ -109,7 +109,7 @@ static void back_and_forth(void **state)
     for (int64_t epoch = 1; epoch < 6; epoch++) {
         struct node *from = epoch % 2 == 1 ? N1 : N2, *to = epoch % 2 == 1 ? N2 : N1;
         char text[32];
-        snprintf(text, sizeof text, "%lld", (long long)epoch);
+        ph_text_format(text, sizeof text, "%lld", (long long)epoch);
         put(from, "small", text);
         if (epoch > 1) {
             must_copy(from, to, epoch, false);
@@ -197,7 +197,7 @@ static void file_types(void **state)
     assert_int_equal(0, deactivate(N1, 1));
     must_copy(N1, N2, 1, true);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        snprintf(path, sizeof path, "copies/current/data/%s", names[i]);
+        ph_text_format(path, sizeof path, "copies/current/data/%s", names[i]);
         assert_string_equal(names[i], get(N2, path));
     }
     path_in(N2, "copies/current/data/first", path);
@@ -376,7 +376,7 @@ static void in_use(void **state)
     assert_int_equal(1, read(ready[0], &byte, 1));
     assert_int_equal(-EBUSY, deactivate(N1, 1));
     char pid[32];
-    snprintf(pid, sizeof pid, "(%d)", (int)child);
+    ph_text_format(pid, sizeof pid, "(%d)", (int)child);
     assert_non_null(strstr(world.error.message, pid));
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);

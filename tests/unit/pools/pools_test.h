@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include "agent/pools/driver.h"
 #include "agent/pools/site.h"
@@ -43,6 +44,7 @@ static struct {
     struct ph_error error;
     struct ph_pool_copy copy;
     int64_t stream_bytes; /* of the last copy */
+    uint32_t connect_ms;
 } world;
 
 /* "../" leads to what stands beside the pool's directory, which need not be there. */
@@ -50,10 +52,11 @@ static void path_in(const struct node *node, const char *relative, char out[PATH
 {
     if (strncmp(relative, "../", 3) == 0) {
         assert_true(
-            snprintf(out, PATH_MAX, "%s/pools/%s", node->directory, relative + 3) < PATH_MAX);
+            ph_text_format(out, PATH_MAX, "%s/pools/%s", node->directory, relative + 3) < PATH_MAX);
         return;
     }
-    assert_true(snprintf(out, PATH_MAX, "%s/pools/web/%s", node->directory, relative) < PATH_MAX);
+    assert_true(
+        ph_text_format(out, PATH_MAX, "%s/pools/web/%s", node->directory, relative) < PATH_MAX - 1);
 }
 
 static void write_file(const char *path, const char *text)
@@ -64,15 +67,15 @@ static void write_file(const char *path, const char *text)
     close(fd);
 }
 
-static void put(const struct node *node, const char *name, const char *text)
+static inline void put(const struct node *node, const char *name, const char *text)
 {
     char relative[PATH_MAX], path[PATH_MAX];
-    snprintf(relative, sizeof relative, "data/%s", name);
+    ph_text_format(relative, sizeof relative, "data/%s", name);
     path_in(node, relative, path);
     write_file(path, text);
 }
 
-static bool has(const struct node *node, const char *relative)
+static inline bool has(const struct node *node, const char *relative)
 {
     struct stat status;
     char path[PATH_MAX];
@@ -90,7 +93,7 @@ static const char *text_at(const char *path)
     return ph_file_read(path, 8 << 20, &text, &bytes) == 0 ? text : "";
 }
 
-static const char *get(const struct node *node, const char *relative)
+static inline const char *get(const struct node *node, const char *relative)
 {
     char path[PATH_MAX];
     path_in(node, relative, path);
@@ -105,7 +108,7 @@ static struct ph_pool_context context_of(struct node *node, int64_t epoch)
         .cancelled = &node->cancelled};
 }
 
-static int activate(struct node *node, int64_t epoch, bool create)
+static inline int activate(struct node *node, int64_t epoch, bool create)
 {
     struct ph_pool_context context = context_of(node, epoch);
     char path[PATH_MAX], expected[PATH_MAX];
@@ -120,21 +123,21 @@ static int activate(struct node *node, int64_t epoch, bool create)
     return rv;
 }
 
-static int deactivate(struct node *node, int64_t epoch)
+static inline int deactivate(struct node *node, int64_t epoch)
 {
     struct ph_pool_context context = context_of(node, epoch);
     memset(&world.error, 0, sizeof world.error);
     return world.driver->deactivate(&context, &world.error);
 }
 
-static int drop(struct node *node, int64_t epoch)
+static inline int drop(struct node *node, int64_t epoch)
 {
     struct ph_pool_context context = context_of(node, epoch);
     memset(&world.error, 0, sizeof world.error);
     return world.driver->drop(&context, &world.error);
 }
 
-static struct ph_pool_data inspect(struct node *node)
+static inline struct ph_pool_data inspect(struct node *node)
 {
     struct ph_pool_context context = context_of(node, 0);
     struct ph_pool_data data;
@@ -142,7 +145,7 @@ static struct ph_pool_data inspect(struct node *node)
     return data;
 }
 
-static void assert_point(struct node *node, int64_t epoch, int64_t sequence, bool active)
+static inline void assert_point(struct node *node, int64_t epoch, int64_t sequence, bool active)
 {
     struct ph_pool_data data = inspect(node);
     if (data.copy_epoch != epoch || data.copy_sequence != sequence || data.active_data != active)
@@ -152,7 +155,7 @@ static void assert_point(struct node *node, int64_t epoch, int64_t sequence, boo
 }
 
 /* What an agent does: allow at the holder, open, connect, send. */
-static void allow(struct node *holder, struct node *owner, int64_t epoch)
+static inline void allow(struct node *holder, struct node *owner, int64_t epoch)
 {
     struct ph_order order;
     memset(&order, 0, sizeof order);
@@ -165,7 +168,7 @@ static void allow(struct node *holder, struct node *owner, int64_t epoch)
     ph_record_fini(&ph_record_order, &order);
 }
 
-static int copy(struct node *owner, struct node *holder, int64_t epoch, bool last)
+static inline int copy(struct node *owner, struct node *holder, int64_t epoch, bool last)
 {
     struct ph_pool_context context = context_of(owner, epoch);
     struct ph_stream_open open;
@@ -175,8 +178,8 @@ static int copy(struct node *owner, struct node *holder, int64_t epoch, bool las
     int rv = world.driver->open(&context, &open, &world.error);
     if (rv != 0)
         return rv;
-    rv = ph_stream_connect(
-        &owner->identity, &holder->peer, &open, &owner->cancelled, 5000, &stream, &world.error);
+    rv = ph_stream_connect(&owner->identity, &holder->peer, &open, &owner->cancelled,
+        world.connect_ms, &stream, &world.error);
     if (rv == 0)
         rv = world.driver->send(&context, stream, last, &world.copy, &world.error);
     world.stream_bytes = stream != NULL ? ph_stream_bytes(stream) : 0;
@@ -187,7 +190,7 @@ static int copy(struct node *owner, struct node *holder, int64_t epoch, bool las
     return rv;
 }
 
-static void must_copy(struct node *owner, struct node *holder, int64_t epoch, bool last)
+static inline void must_copy(struct node *owner, struct node *holder, int64_t epoch, bool last)
 {
     allow(holder, owner, epoch);
     int rv = copy(owner, holder, epoch, last);
@@ -203,14 +206,14 @@ static void must_copy(struct node *owner, struct node *holder, int64_t epoch, bo
             fail_msg("activate: %s", world.error.message);                                         \
     } while (0)
 
-static void move(struct node *from, struct node *to, int64_t epoch)
+static inline void move(struct node *from, struct node *to, int64_t epoch)
 {
     assert_int_equal(0, deactivate(from, epoch));
     must_copy(from, to, epoch, true);
     must_activate(to, epoch + 1, false);
 }
 
-static void start_server(struct node *node)
+static inline void start_server(struct node *node)
 {
     struct ph_error error = {0};
     struct ph_stream_server_config config = {.identity = &node->identity,
@@ -221,28 +224,28 @@ static void start_server(struct node *node)
     assert_int_equal(0, ph_set_text(&node->peer.endpoint, ph_stream_server_endpoint(node->server)));
 }
 
-static void world_init(const char *driver, const char *top)
+static inline void world_init(const char *driver, const char *top)
 {
     memset(&world, 0, sizeof world);
-    snprintf(world.top, sizeof world.top, "%s", top);
+    world.connect_ms = 5000;
+    ph_text_format(world.top, sizeof world.top, "%s", top);
     world.driver = ph_pool_driver_find(driver);
     assert_non_null(world.driver);
-    snprintf(world.pool.name, sizeof world.pool.name, "web");
-    snprintf(world.pool.driver, sizeof world.pool.driver, "%s", driver);
+    ph_text_format(world.pool.name, sizeof world.pool.name, "web");
+    ph_text_format(world.pool.driver, sizeof world.pool.driver, "%s", driver);
     for (int i = 0; i < NODES; i++) {
         struct node *node = &world.nodes[i];
-        snprintf(node->name, sizeof node->name, "n%d", i + 1);
-        assert_true(
-            snprintf(node->directory, sizeof node->directory, "%s/%s", top, node->name) < PATH_MAX);
+        ph_text_format(node->name, sizeof node->name, "n%d", i + 1);
+        assert_int_equal(0, ph_path_join(node->directory, sizeof node->directory, top, node->name));
         assert_int_equal(0, ph_directory_make(node->directory));
         assert_int_equal(0, ph_identity_make(node->name, &node->identity));
-        snprintf(node->peer.node, sizeof node->peer.node, "%s", node->name);
+        ph_text_format(node->peer.node, sizeof node->peer.node, "%s", node->name);
         assert_int_equal(0, ph_set_text(&node->peer.public_key, node->identity.public_key));
         start_server(node);
     }
 }
 
-static void world_fini(void)
+static inline void world_fini(void)
 {
     for (int i = 0; i < NODES; i++) {
         ph_stream_server_stop(&world.nodes[i].server);
@@ -251,7 +254,7 @@ static void world_fini(void)
     (void)text_at("/nonexistent");
 }
 
-static void hash_of(const struct node *node, const char *relative, char out[65])
+static inline void hash_of(const struct node *node, const char *relative, char out[65])
 {
     struct ph_tree_content content;
     char path[PATH_MAX];
@@ -260,10 +263,10 @@ static void hash_of(const struct node *node, const char *relative, char out[65])
     memcpy(out, content.hash, 65);
 }
 
-static char *make_top(char out[PATH_MAX])
+static inline char *make_top(char out[PATH_MAX])
 {
     const char *temporary = getenv("TMPDIR");
-    snprintf(out, PATH_MAX, "%s/poolherd-pools-XXXXXX", temporary ? temporary : "/tmp");
+    ph_text_format(out, PATH_MAX, "%s/poolherd-pools-XXXXXX", temporary ? temporary : "/tmp");
     assert_non_null(mkdtemp(out));
     return out;
 }

@@ -181,8 +181,8 @@ static void refused(void **state)
         pair_init(&pair, 0);
         pair_allow(&pair, cases[i].allowed, cases[i].epoch,
             cases[i].key ? pair.owner.public_key : stranger.public_key);
-        snprintf(pair.open.pool, sizeof pair.open.pool, "%s", cases[i].asked);
-        snprintf(pair.open.driver, sizeof pair.open.driver, "%s", cases[i].driver);
+        ph_text_format(pair.open.pool, sizeof pair.open.pool, "%s", cases[i].asked);
+        ph_text_format(pair.open.driver, sizeof pair.open.driver, "%s", cases[i].driver);
         uint64_t begun_ms = ph_clock_boot_ms();
         int rv = pair_connect(&pair, 600, &stream, &error);
         assert_int_equal(cases[i].key ? -EPERM : -ETIMEDOUT, rv);
@@ -268,7 +268,8 @@ static int remember(const struct ph_pool_context *context, struct ph_stream *str
 {
     last_rv = echo(context, stream, open, copy_out, error);
     pthread_mutex_lock(&lock);
-    snprintf(last_reason, sizeof last_reason, "%s", last_rv != 0 ? error->message : "complete");
+    ph_text_format(
+        last_reason, sizeof last_reason, "%s", last_rv != 0 ? error->message : "complete");
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
     return last_rv;
@@ -372,7 +373,7 @@ static void *copy_one(void *argument)
     struct ph_error error = {0};
     memset(&open, 0, sizeof open);
     memcpy(&open, &one->pair->open, sizeof open);
-    snprintf(open.pool, sizeof open.pool, "%s", one->pool);
+    ph_text_format(open.pool, sizeof open.pool, "%s", one->pool);
     one->rv =
         ph_stream_connect(&one->pair->owner, &one->pair->peer, &open, NULL, 10000, &stream, &error);
     if (one->rv == 0 && !write_bytes(ph_stream_fd(stream), 500000, NULL))
@@ -396,7 +397,7 @@ static void only_so_many_at_once(void **state)
     pair_init(&pair, 2);
     for (int i = 0; i < 6; i++) {
         ones[i] = (struct one){.pair = &pair};
-        snprintf(ones[i].pool, sizeof ones[i].pool, "pool%d", i);
+        ph_text_format(ones[i].pool, sizeof ones[i].pool, "pool%d", i);
         pair_allow(&pair, ones[i].pool, 5, pair.owner.public_key);
     }
     for (int i = 0; i < 6; i++)

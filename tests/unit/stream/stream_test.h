@@ -69,21 +69,21 @@ static void pair_allow(struct pair *pair, const char *pool, int64_t epoch, const
     memset(&order, 0, sizeof order);
     order.kind = PH_ORDER_HOLD;
     order.epoch = epoch;
-    snprintf(order.pool.name, sizeof order.pool.name, "%s", pool);
-    snprintf(order.pool.driver, sizeof order.pool.driver, "test");
+    ph_text_format(order.pool.name, sizeof order.pool.name, "%s", pool);
+    ph_text_format(order.pool.driver, sizeof order.pool.driver, "test");
     struct ph_peer *source = ph_many_add(&ph_record_peer, (struct ph_many *)&order.sources);
-    snprintf(source->node, sizeof source->node, "owner");
+    ph_text_format(source->node, sizeof source->node, "owner");
     assert_int_equal(0, ph_set_text(&source->public_key, key));
     assert_int_equal(0, ph_stream_server_allow(pair->server, &order));
     ph_record_fini(&ph_record_order, &order);
 }
 
-static void pair_refuse(struct pair *pair, const char *pool)
+static inline void pair_refuse(struct pair *pair, const char *pool)
 {
     struct ph_order order;
     memset(&order, 0, sizeof order);
     order.kind = PH_ORDER_DROP;
-    snprintf(order.pool.name, sizeof order.pool.name, "%s", pool);
+    ph_text_format(order.pool.name, sizeof order.pool.name, "%s", pool);
     assert_int_equal(0, ph_stream_server_allow(pair->server, &order));
 }
 
@@ -100,11 +100,11 @@ static void pair_init(struct pair *pair, int parallel)
         .received = received,
         .find_driver = find_driver};
     assert_int_equal(0, ph_stream_server_start(&config, &pair->server, &error));
-    snprintf(pair->peer.node, sizeof pair->peer.node, "holder");
+    ph_text_format(pair->peer.node, sizeof pair->peer.node, "holder");
     assert_int_equal(0, ph_set_text(&pair->peer.endpoint, ph_stream_server_endpoint(pair->server)));
     assert_int_equal(0, ph_set_text(&pair->peer.public_key, pair->holder.public_key));
-    snprintf(pair->open.pool, sizeof pair->open.pool, "web");
-    snprintf(pair->open.driver, sizeof pair->open.driver, "test");
+    ph_text_format(pair->open.pool, sizeof pair->open.pool, "web");
+    ph_text_format(pair->open.driver, sizeof pair->open.driver, "test");
     pair->open.epoch = 5;
     pair->open.sequence = 1;
     atomic_store(&test_received, 0);
@@ -118,7 +118,7 @@ static void pair_fini(struct pair *pair)
     ph_record_fini(&ph_record_peer, &pair->peer);
 }
 
-static int pair_connect(
+static inline int pair_connect(
     struct pair *pair, uint32_t timeout_ms, struct ph_stream **stream, struct ph_error *error)
 {
     return ph_stream_connect(
@@ -143,7 +143,7 @@ static int64_t read_all(int fd, uint64_t *sum)
 }
 
 /* Writes count bytes of a sequence; false when the other end is gone. */
-static bool write_bytes(int fd, int64_t count, uint64_t *sum)
+static inline bool write_bytes(int fd, int64_t count, uint64_t *sum)
 {
     static _Thread_local unsigned char bytes[65536];
     uint32_t state = 1;
