@@ -65,7 +65,6 @@ struct ph_agent_lease {
     bool hello_wanted;
     uint64_t hello_ms; /* when the next one is due */
     int hello_count;
-    int64_t hello_number;
     uint64_t duplicate_ms; /* when it asks once more after such an answer */
     bool duplicate_once;   /* told once that another instance is alive */
     int64_t beat_ms, lease_ms, stop_ms;

@@ -89,6 +89,7 @@ struct core_node {
     bool present;        /* welcomed by this manager: orders can be sent */
     bool heard;          /* by this manager */
     uint64_t heard_ms;   /* last message of the instance */
+    int64_t heard_number; /* highest number of a beat or hello of the instance */
     uint64_t beat_ms;    /* last beat that was granted; our start for a node we grant unheard */
     bool granted;        /* a grant may be out: granted_ms counts (our own start is one) */
     uint64_t granted_ms; /* when the last grant was SENT */

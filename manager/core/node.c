@@ -123,8 +123,12 @@ void core_node_beat(struct ph_core *core, const struct ph_event_in *in)
             "this beat is not of the admission in force: say hello");
         return;
     }
-    if (node->instance[0] == '\0')
+    if (node->instance[0] == '\0') {
         ph_text_format(node->instance, sizeof node->instance, "%s", beat->instance);
+        node->heard_number = 0;
+    }
+    if (beat->number > node->heard_number)
+        node->heard_number = beat->number;
     node_heard(core, node);
     node_granted(core, node);
     grant = (struct ph_grant){.number = beat->number,
@@ -299,6 +303,13 @@ static bool hello_refused(
     return true;
 }
 
+/* A hello that comes after what was said later speaks of a lease and of pools as they were. */
+static bool hello_overtaken(const struct core_node *node, const struct ph_hello *hello)
+{
+    return hello->number != 0 && strcmp(node->instance, hello->instance) == 0 &&
+           hello->number <= node->heard_number;
+}
+
 /* Whether this hello may be answered with the generation in force, with a new one, or not yet. */
 enum answer { ANSWER_SAME, ANSWER_NEW, ANSWER_WAIT, ANSWER_NOTHING };
 
@@ -356,7 +367,7 @@ void core_node_hello(struct ph_core *core, const struct ph_event_in *in)
 
     if (node == NULL)
         node = core_node_new(core, in->sender);
-    if (node == NULL || hello_refused(core, node, hello))
+    if (node == NULL || hello_overtaken(node, hello) || hello_refused(core, node, hello))
         return;
     answer = hello_answer(core, node, hello, &reason);
     if (answer == ANSWER_NOTHING)
@@ -367,6 +378,7 @@ void core_node_hello(struct ph_core *core, const struct ph_event_in *in)
     }
     first = !node->present || strcmp(node->instance, hello->instance) != 0;
     ph_text_format(node->instance, sizeof node->instance, "%s", hello->instance);
+    node->heard_number = hello->number;
     node_heard(core, node);
     node->hello_ms = core->now_ms;
     node->present = true;

@@ -68,7 +68,7 @@
 #define PH_FIELDS_hello(F, T)                                                                      \
     F(T, TEXT, instance, none, PH_REQ, 1, 64, "random id of this agent process")                   \
     F(T, TEXT, previous, none, PH_OPT, 0, 64, "instance that last ran on this directory")          \
-    F(T, INT, number, none, PH_OPT, 0, INT64_MAX, "ascending within one agent process: an older hello is void") \
+    F(T, INT, number, none, PH_OPT, 0, INT64_MAX, "ascending, in one count with its beats: a hello that was overtaken is void") \
     F(T, TEXT, boot_id, none, PH_OPT, 0, 64, "the machine's boot id")                              \
     F(T, TEXT, version, none, PH_OPT, 0, 64, "the agent's version")                                \
     F(T, TEXT, endpoint, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "where its data channel listens")     \

@@ -109,11 +109,13 @@ static void check_pool(struct sim *sim, const struct ph_pool *old, const struct 
         sim_fail(sim, "pool %s went to %s without a new epoch", row->name, row->node);
     }
     pool->epoch = row->epoch;
-    /* It is said to be on no node, or on another one: nothing of it may live where it was. */
-    if (old != NULL && old->node[0] != '\0' && strcmp(row->node, old->node) != 0) {
-        int before = sim_node_index(sim, old->node);
-        if (sim_any_alive(&sim->nodes[before].disks[pool - sim->pools])) {
-            sim_fail(sim, "pool %s was taken off %s while it runs there", row->name, old->node);
+    /* Before it is given to a node nothing of it may live on another one. */
+    for (int i = 0; row->node[0] != '\0' && i < sim->options.nodes; i++) {
+        if ((old == NULL || strcmp(row->node, old->node) != 0) &&
+            strcmp(row->node, sim->nodes[i].name) != 0 &&
+            sim_any_alive(&sim->nodes[i].disks[pool - sim->pools])) {
+            sim_fail(sim, "pool %s is given to %s while it runs on %s", row->name, row->node,
+                sim->nodes[i].name);
         }
     }
 }
