@@ -190,6 +190,10 @@ static void against_the_other(struct ph_pool_spec *spec)
 {
     add(&spec->apart, "mail");
 }
+static void with_one_that_is_apart(struct ph_pool_spec *spec)
+{
+    add(&spec->together, "chat");
+}
 static void vm_twice(struct ph_pool_spec *spec)
 {
     bed_vm(spec, "a");
@@ -253,6 +257,7 @@ static void bad_declarations_change_nothing(void **state)
         {self_together, "pools[1].together[0]", "itself"},
         {both, "pools[1].apart[0]", "both together and apart"},
         {against_the_other, "pools[1].apart[0]", "both together and apart"},
+        {with_one_that_is_apart, "pools[1].together[0]", "both together and apart"},
         {vm_twice, "pools[1].vms", "vm a is declared twice"},
         {bad_kind, "pools[1].vms[0].kind", "there is process"},
         {no_command, "pools[1].vms[0].command", "needs a command"},
@@ -269,6 +274,7 @@ static void bad_declarations_change_nothing(void **state)
     /* Declared before, and not in the file: its rules count too. */
     add(&bed_spec(&before, "mail")->together, "db");
     bed_spec(&before, "db");
+    add(&bed_spec(&before, "chat")->apart, "db");
     bed_apply(bed, &before);
     ph_record_fini(&ph_record_apply, &before);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -282,7 +288,7 @@ static void bad_declarations_change_nothing(void **state)
     assert_int_equal(((struct ph_pools_shown *)bed_get(
                           bed, PH_MSG_POOL_LIST, &(struct ph_nothing){0}, PH_MSG_POOLS_SHOWN))
                          ->pools.count,
-        2);
+        3);
     bed_free(bed);
 }
 
@@ -379,11 +385,33 @@ static void relations_follow_the_rules(void **state)
     ph_text_format(first, sizeof first, "%s", bed_pool(bed, "a")->node);
     assert_string_not_equal(first, "");
     assert_string_not_equal(bed_pool(bed, "b")->node, first);
-    /* The rule can go again, and come back. */
+    /* The rule can go again: then nothing of it is left. */
     ph_texts_fini(&apply.pools.items[1].apart);
     assert_int_equal(bed_apply(bed, &apply)->changed, 1);
+    const struct ph_pool *saved = NULL;
+
+    for (size_t i = 0; i < bed->effects.count; i++) {
+        if (bed->effects.items[i].record == &ph_record_pool)
+            saved = bed->effects.items[i].value;
+    }
+    assert_non_null(saved);
+    assert_string_equal(saved->name, "b");
+    assert_int_equal(saved->revision, 2);
+    struct ph_named named = {.name = "a"};
+    const struct ph_explanation *why =
+        bed_get(bed, PH_MSG_POOL_EXPLAIN, &named, PH_MSG_EXPLANATION);
+
+    for (size_t i = 0; i < 3; i++)
+        assert_true(why->candidates.items[i].possible);
+    /* And come back, declared by the other one. */
     add(&apply.pools.items[0].apart, "b");
     assert_int_equal(bed_apply(bed, &apply)->changed, 1);
+    why = bed_get(bed, PH_MSG_POOL_EXPLAIN, &named, PH_MSG_EXPLANATION);
+    size_t possible = 0;
+
+    for (size_t i = 0; i < 3; i++)
+        possible += why->candidates.items[i].possible;
+    assert_int_equal(possible, 2);
     ph_record_fini(&ph_record_apply, &apply);
     bed_free(bed);
 }
