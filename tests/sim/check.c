@@ -65,13 +65,26 @@ void sim_check_active(struct sim *sim, int node, int index, uint64_t content_us)
     const struct ph_node *home =
         sim_table_get(&sim->manager.nodes, sim->nodes[pool->clean_node].name);
     bool gone = home == NULL || home->state != PH_NODE_ONLINE;
-    if (pool->clean && pool->clean_node != node && !gone) {
+    /* Had the node it was given to next been lost as well, it may be gone for good reasons. */
+    if (pool->clean && pool->clean_node != node && !gone && pool->given <= 1) {
         sim_fail(sim,
             "pool %s was released by %s, which is online, and %s goes on without its last %llu ms",
             pool->name, sim->nodes[pool->clean_node].name, sim->nodes[node].name,
             (unsigned long long)(lost_us / 1000));
     }
     sim->losses++;
+    for (int i = 0; i < sim->options.nodes; i++) {
+        const struct sim_disk *disk = &sim->nodes[i].disks[index];
+        const struct ph_node *row = sim_table_get(&sim->manager.nodes, sim->nodes[i].name);
+        bool has = (disk->data.exists && disk->data.content_us > content_us) ||
+                   (disk->copy.exists && disk->copy.content_us > content_us);
+        if (has && i != node && row != NULL && row->state == PH_NODE_ONLINE &&
+            row->admin == PH_ADMIN_ACTIVE) {
+            sim->avoidable++;
+            sim_trace(sim, sim->nodes[i].name, "has newer data of pool %s", pool->name);
+            break;
+        }
+    }
     sim_trace(sim, sim->nodes[node].name, "pool %s goes on without its last %llu ms", pool->name,
         (unsigned long long)(lost_us / 1000));
     pool->lost_writes_us += lost_us;
@@ -109,6 +122,7 @@ static void check_pool(struct sim *sim, const struct ph_pool *old, const struct 
         sim_fail(sim, "pool %s went to %s without a new epoch", row->name, row->node);
     }
     pool->epoch = row->epoch;
+    pool->given += row->node[0] != '\0' && (old == NULL || strcmp(row->node, old->node) != 0);
     /* Before it is given to a node nothing of it may live on another one. */
     for (int i = 0; row->node[0] != '\0' && i < sim->options.nodes; i++) {
         if ((old == NULL || strcmp(row->node, old->node) != 0) &&

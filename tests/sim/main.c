@@ -195,12 +195,12 @@ static void run_one(const struct sim_options *options)
     if (!options->quiet) {
         (void)fprintf(stderr,
             "ok seed=%llu profile=%s faults=%.1f hours=%.1f steps=%llu crashes=%llu kills=%llu "
-            "takeovers=%llu moves=%llu drained=%llu losses=%llu %.0f hours/s\n",
+            "takeovers=%llu moves=%llu drained=%llu losses=%llu avoidable=%llu %.1f hours/s\n",
             (unsigned long long)options->seed, sim->options.profile, sim->options.faults, hours,
             (unsigned long long)sim->steps, (unsigned long long)sim->crashes,
             (unsigned long long)sim->kills, (unsigned long long)sim->takeovers,
             (unsigned long long)sim->moves, (unsigned long long)sim->drains,
-            (unsigned long long)sim->losses, hours / (took > 0 ? took : 1e-9));
+            (unsigned long long)sim->losses, (unsigned long long)sim->avoidable, hours / (took > 0 ? took : 1e-9));
     }
     for (int i = 0; i < sim->options.nodes; i++) {
         sim_node_fini(sim, i);

@@ -34,12 +34,16 @@ void sim_operator_answer(
         const struct ph_problem *problem = body;
         sim_trace(sim, "operator", "is told: %s", problem->message);
     }
+    if (type == PH_MSG_PROBLEM && request == 1) {
+        sim_fail(sim, "the first declaration was refused: %s",
+            ((const struct ph_problem *)body)->message);
+    }
     size_t slot = (size_t)(request % PENDING);
     if (type != PH_MSG_APPLIED || pending[slot].request != request) {
         return;
     }
     for (int i = 0; i < sim->options.pools; i++) {
-        if (pending[slot].pools[i]) {
+        if (pending[slot].pools[i] && request > sim->pools[i].gone_request) {
             sim->pools[i].declared = true;
             sim->pools[i].gone = false;
         }
@@ -69,7 +73,8 @@ static void declare_one(struct sim *sim, struct ph_apply *apply, int pool)
     spec->memory_mib = 128;
     spec->disk_mib = 128;
     spec->sync_interval_s = (int64_t)sim_between(sim, 2, 60);
-    spec->max_data_loss_s = sim_chance(sim, 0.3) ? (int64_t)sim_between(sim, 30, 300) : 0;
+    spec->max_data_loss_s =
+        sim_chance(sim, 0.3) ? spec->sync_interval_s + (int64_t)sim_between(sim, 5, 300) : 0;
     spec->failback = sim_chance(sim, 0.2) ? PH_FAILBACK_YES : PH_FAILBACK_NO;
     if (sim_chance(sim, 0.3)) {
         must(sim, ph_texts_add(&spec->prefer,
@@ -152,6 +157,7 @@ static void remove_pool(struct sim *sim, int pool)
     struct ph_pool_remove request = {.destroy_data = sim_chance(sim, 0.5)};
     (void)ph_text_format(request.pool, sizeof(request.pool), "%s", sim->pools[pool].name);
     sim->pools[pool].gone = true;
+    sim->pools[pool].gone_request = sim->manager.last_request + 1;
     (void)ask(sim, PH_MSG_POOL_REMOVE, &request);
 }
 

@@ -173,11 +173,13 @@ struct sim_manager {
 struct sim_pool {
     char name[16];
     bool declared;        /* the inventory answered that it is */
-    bool gone;            /* a removal was asked for */
+    bool gone;            /* a removal was asked for, by ... */
+    uint64_t gone_request;
     int64_t epoch;
     uint64_t newest_us;   /* the newest write anywhere */
     bool clean;           /* what was written last was released cleanly, on clean_node */
     int clean_node;
+    int given;            /* to how many nodes it was given since */
     uint64_t lost_writes_us; /* sum of what take-overs lost */
 };
 
@@ -211,7 +213,7 @@ struct sim {
     uint64_t slow_disk_until_us;
     int64_t serial;
     /* statistics */
-    uint64_t steps, messages, takeovers, moves, drains, kills, crashes, losses;
+    uint64_t steps, messages, takeovers, moves, drains, kills, crashes, losses, avoidable;
     uint64_t trace_hash;
     bool failed;
 };

@@ -61,6 +61,7 @@ static int deactivate(struct sim *sim, int index, int pool, struct ph_task_resul
         if (disk->data.content_us == sim->pools[pool].newest_us) {
             sim->pools[pool].clean = true;
             sim->pools[pool].clean_node = index;
+            sim->pools[pool].given = 0;
         }
     }
     result->data_epoch = disk->data.exists ? disk->data.epoch : 0;
