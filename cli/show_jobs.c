@@ -144,7 +144,7 @@ static void print_line(struct ph_cli *cli, const struct ph_job *job, bool child)
     printf("%s%-9s %-16s ", child ? "  " : "", ph_enum_word(&ph_enum_job_kind, (int)job->kind),
         job->pool[0] ? job->pool : job->node);
     print_bar(job, 24);
-    printf("  %s%s%s", ph_colour(cli, state), job->state == PH_JOB_RUNNING ? phase : state,
+    printf("  %s%s%s", ph_colour(cli, state), job->state == PH_JOB_RUNNING && job->pool[0] ? phase : state,
         ph_colour_end(cli));
     if (job->target[0])
         printf(" -> %s", job->target);
@@ -190,9 +190,13 @@ int ph_cli_follow(struct ph_cli *cli, int64_t id, struct ph_error *error)
             if (cli->terminal && lines > 0)
                 printf("\033[%zuA\033[J", lines); /* up, and clear to the end */
             print_line(cli, &shown.jobs.items[0], false);
-            for (size_t i = 0; i < children.jobs.count; i++)
+            lines = 1;
+            for (size_t i = 0; i < children.jobs.count; i++) {
+                if (children.jobs.items[i].id == id) /* the answer names the drain itself too */
+                    continue;
                 print_line(cli, &children.jobs.items[i], true);
-            lines = 1 + children.jobs.count;
+                lines++;
+            }
             fflush(stdout);
         }
         last = now;
