@@ -78,6 +78,7 @@ static void send_report(struct ph_agent *agent, struct ph_agent_pool *pool, cons
 {
     struct ph_report *report = calloc(1, sizeof(*report));
     if (report == NULL || ph_agent_report_fill(agent, pool, report) != 0 ||
+        ph_set_text(&report->instance, agent->instance) != 0 ||
         (reason != NULL && ph_set_text(&report->reason, reason) != 0)) {
         agent->out_of_memory = true;
         void *value = report;
@@ -106,7 +107,8 @@ void ph_agent_report_once(
     report.number = ++agent->last_report;
     report.epoch = epoch;
     report.state = PH_LOCAL_NONE;
-    if (ph_set_text(&report.reason, reason) != 0) {
+    if (ph_set_text(&report.reason, reason) != 0 ||
+        ph_set_text(&report.instance, agent->instance) != 0) {
         agent->out_of_memory = true;
     }
     ph_agent_send(agent, PH_MSG_REPORT, &report, false);
@@ -138,6 +140,7 @@ static void send_copy_report(
         report.urgent = peer->urgent_done;
     }
     if (ph_set_text(&report.reason, peer->reason) != 0 ||
+        ph_set_text(&report.instance, agent->instance) != 0 ||
         (peer->complete && ph_set_text(&report.hash, peer->hash) != 0)) {
         agent->out_of_memory = true;
     }

@@ -15,16 +15,6 @@ int64_t core_next_urgent(struct ph_core *core)
     return ++core->urgent;
 }
 
-void core_ask_equal(struct ph_core *core, struct core_pool *pool)
-{
-    for (size_t i = 0; i < pool->peers.count; i++) {
-        struct core_peer *peer = pool->peers.items[i].value;
-
-        if (peer->stored || peer->chosen)
-            peer->urgent = core_next_urgent(core);
-    }
-}
-
 static int by_freshness(const void *a, const void *b)
 {
     const struct core_peer *x = *(struct core_peer *const *)a;

@@ -279,8 +279,6 @@ int ph_core_ready(struct ph_core *core, uint64_t now_ms, int64_t wall_ms, int64_
         struct core_pool *pool = core->pools.items[i].value;
 
         core_account(core, pool);
-        if (pool->row.node[0] == '\0' && pool->row.home[0] != '\0')
-            core_ask_equal(core, pool);
         core_pool_dirty(core, pool);
     }
     core_settle(core);

@@ -396,8 +396,6 @@ void core_want(struct ph_core *core, struct core_pool *pool);
 void core_settle(struct ph_core *core); /* settle.c, with attend, want, due */
 void core_pool_unlist(struct ph_core *core, const struct core_pool *pool);
 void core_holders(struct ph_core *core, struct core_pool *pool); /* copies.c */
-/* A released pool's holders are asked of its last owner for a copy that begins now: as good as its own. */
-void core_ask_equal(struct ph_core *core, struct core_pool *pool);
 int64_t core_next_urgent(struct ph_core *core);
 void core_failback(struct ph_core *core, struct core_pool *pool); /* failback.c */
 

@@ -124,6 +124,27 @@ static void holder_take(struct ph_core *core, struct core_peer *peer)
     core->attention = true;
 }
 
+/* The last owner, which released the pool, says at which point its data stands. Whoever has a copy of
+ * the same point has the same data (agent/pools/driver.h: a release takes a sequence of its own). */
+static void home_take(struct ph_core *core, struct core_peer *peer)
+{
+    const struct ph_report *report = &peer->report;
+    struct ph_replica *row = &peer->row;
+
+    if (report->state != PH_LOCAL_RELEASED || !core_order_echoed(core, peer) ||
+        peer->order_kind != PH_ORDER_DEACTIVATE || report->data_epoch == 0 ||
+        report->data_epoch > peer->pool->row.epoch || report->data_sequence == 0 ||
+        (core_copy_usable(peer) && row->epoch == report->data_epoch &&
+            row->sequence == report->data_sequence))
+        return;
+    row->state = PH_REPLICA_COMPLETE;
+    row->epoch = report->data_epoch;
+    row->sequence = report->data_sequence;
+    row->as_of = core->wall_ms;
+    core_peer_touch(core, peer);
+    core->attention = true;
+}
+
 void core_report_take(struct ph_core *core, struct core_node *node, const struct ph_report *report)
 {
     struct core_pool *pool = core_find_pool(core, report->pool);
@@ -148,6 +169,8 @@ void core_report_take(struct ph_core *core, struct core_node *node, const struct
     if (strcmp(pool->row.node, node->row.name) == 0) {
         if (report->epoch == pool->row.epoch)
             owner_take(core, pool, report);
+    } else if (pool->row.node[0] == '\0' && strcmp(pool->row.home, node->row.name) == 0) {
+        home_take(core, peer);
     } else {
         holder_take(core, peer);
     }
@@ -156,33 +179,24 @@ void core_report_take(struct ph_core *core, struct core_node *node, const struct
     core_pool_dirty(core, pool);
 }
 
+/* What a former process of the agent said, and the network delivers only now, is void: its numbers
+ * count for nothing, and it is sent no answer, since nobody waits for one. */
+static bool of_this_process(const struct core_node *node, const char *instance)
+{
+    return instance == NULL || node->instance[0] == '\0' || strcmp(node->instance, instance) == 0;
+}
+
 void core_report(struct ph_core *core, const struct ph_event_in *in)
 {
     struct core_node *node = core_find_node(core, in->sender);
 
     /* A node that was taken over may speak again when it has been admitted again. */
-    if (node != NULL && node->row.granting && !core->outdated)
+    if (node != NULL && node->row.granting && !core->outdated &&
+        of_this_process(node, ((const struct ph_report *)in->body)->instance))
         core_report_take(core, node, in->body);
 }
 
 /* ---- copies ---- */
-/* A copy that was begun after its owner had released the pool is as good as what the owner has. */
-static void copy_equals_home(
-    struct ph_core *core, struct core_pool *pool, const struct core_peer *peer)
-{
-    struct core_peer *home = core_find_peer(pool, pool->row.home);
-
-    if (home == NULL || pool->row.node[0] != '\0' || peer->urgent == 0 ||
-        peer->urgent_done < peer->urgent || core_copy_usable(home))
-        return;
-    home->row.state = PH_REPLICA_COMPLETE;
-    home->row.epoch = peer->row.epoch;
-    home->row.sequence = peer->row.sequence;
-    home->row.as_of = core->wall_ms;
-    core_peer_touch(core, home);
-    core->attention = true;
-}
-
 static void copy_complete(
     struct ph_core *core, struct core_peer *peer, const struct ph_copy_report *report)
 {
@@ -205,7 +219,6 @@ static void copy_complete(
     if (ph_set_text(&row->hash, report->hash) != 0 || ph_set_text(&row->reason, NULL) != 0)
         core->no_memory = true;
     core_peer_touch(core, peer);
-    copy_equals_home(core, peer->pool, peer);
 }
 
 static void copy_failing(
@@ -241,7 +254,8 @@ void core_copy_report(struct ph_core *core, const struct ph_event_in *in)
     struct core_peer *peer = pool == NULL ? NULL : core_find_peer(pool, report->node);
     const char *owner;
 
-    if (sender == NULL || !sender->row.granting || core->outdated)
+    if (sender == NULL || !sender->row.granting || core->outdated ||
+        !of_this_process(sender, report->instance))
         return;
     report_ok(core, sender->row.name, report->pool, report->node, report->number);
     if (peer == NULL || report->number <= peer->copy_number)

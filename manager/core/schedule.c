@@ -125,7 +125,6 @@ void core_unassign(struct ph_core *core, struct core_pool *pool, enum ph_proof p
     pool->retry_at_ms = 0;
     pool->release_wanted = false;
     pool->holders_due = true;
-    core_ask_equal(core, pool);
     vms_stopped(core, pool);
     core_pool_state(core, pool, PH_POOL_UNASSIGNED, "%s", why);
     core_pool_touch(core, pool);

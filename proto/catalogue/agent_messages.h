@@ -50,6 +50,7 @@
 #define PH_FIELDS_report(F, T)                                                                     \
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \
     F(T, INT, number, none, PH_REQ, 1, INT64_MAX, "ascending per pool within one agent process")   \
+    F(T, TEXT, instance, none, PH_OPT, 0, 64, "that process, as in its hello (there: empty): late words of a former one are void") \
     F(T, INT, epoch, none, PH_REQ, 0, INT64_MAX, "the epoch this speaks of")                       \
     F(T, INT, order_term, none, PH_OPT, 0, INT64_MAX, "of the newest order taken in")              \
     F(T, INT, order_number, none, PH_OPT, 0, INT64_MAX, "of the newest order taken in")            \
@@ -122,6 +123,7 @@
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \
     F(T, NAME, node, none, PH_KEY, 1, 63, "the node that has or gets the copy")                    \
     F(T, INT, number, none, PH_REQ, 1, INT64_MAX, "ascending per pool and node within one agent process") \
+    F(T, TEXT, instance, none, PH_OPT, 0, 64, "that process, as in its hello")                     \
     F(T, INT, epoch, none, PH_REQ, 0, INT64_MAX, "the owner's epoch")                              \
     F(T, ENUM, state, replica_state, PH_REQ, 0, 0, "complete: this copy arrived; failing: see reason") \
     F(T, INT, sequence, none, PH_OPT, 0, INT64_MAX, "of the copy")                                 \

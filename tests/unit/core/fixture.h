@@ -54,6 +54,7 @@ struct fx_local {
     uint64_t copy_ms[FX_NODES];
     int64_t urgent[FX_NODES];
     int64_t copy_number[FX_NODES];
+    bool unsequenced;  /* changed since data_sequence */
     int fail_activate; /* so many activations fail */
     bool fail_always;
     bool slow_stop; /* stays deactivating until cleared */
@@ -66,7 +67,8 @@ struct fx_node {
     int64_t generation, held; /* durable; held: of the lease */
     int64_t term;
     char manager[CORE_TEXT];
-    bool welcomed, lease;
+    bool welcomed, lease, ending; /* ending: the guard is stopping things */
+    uint64_t ended_ms;
     uint64_t deadline_ms, next_beat_ms, next_hello_ms;
     int64_t beat_number;
     struct {

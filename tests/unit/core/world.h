@@ -70,7 +70,7 @@ FX void fx_fill_report(const struct fx_local *local, struct ph_report *report)
         .epoch = local->epoch,
         .state = local->state,
         .data_epoch = local->data_epoch,
-        .data_sequence = local->data_sequence};
+        .data_sequence = local->data_sequence + (local->unsequenced && !fx_runs(local))};
     if (report->number == 0)
         report->number = 1;
     if (local->ordered) {
@@ -124,7 +124,7 @@ FX void fx_hello(struct fixture *fx, int index)
 
 FX void fx_lease_end(struct fx_node *node)
 {
-    node->lease = false;
+    node->lease = node->ending = false;
     node->welcomed = false;
     node->next_hello_ms = 0;
     for (int i = 0; i < node->pool_count; i++) {
@@ -239,11 +239,11 @@ FX bool fx_copy_to(
 {
     struct fx_node *target = fx_node(fx, peer->node);
     struct fx_local *held;
+    char instance[32];
     struct ph_copy_report report = {
         .epoch = local->epoch, .state = PH_REPLICA_COMPLETE, .age_ms = 0, .urgent = peer->urgent};
     int to;
 
-    (void)last;
     if (target == NULL || !target->up || target->cut || fx->nodes[from].cut || fx->no_copies)
         return false;
     to = (int)(target - fx->nodes);
@@ -251,16 +251,20 @@ FX bool fx_copy_to(
     if (!held->ordered || held->order.kind != PH_ORDER_HOLD || held->order.epoch > local->epoch ||
         fx_runs(held))
         return false;
-    local->data_sequence++;
+    if (!last)
+        local->data_sequence++;
     held->data_epoch = local->epoch;
     held->data_sequence = local->data_sequence;
     held->data_serial = local->data_serial;
+    held->unsequenced = false;
     held->state = PH_LOCAL_COPY;
     held->epoch = local->epoch;
     fx_changed(held);
     memcpy(report.pool, local->name, sizeof report.pool);
     memcpy(report.node, peer->node, sizeof report.node);
     report.sequence = local->data_sequence;
+    snprintf(instance, sizeof instance, "%s-%d", fx->nodes[from].name, fx->nodes[from].instance);
+    report.instance = instance;
     report.number = ++local->copy_number[to];
     local->copy_ms[to] = fx->now_ms + fx->copy_every_ms;
     local->urgent[to] = peer->urgent;
@@ -268,16 +272,26 @@ FX bool fx_copy_to(
     return true;
 }
 
-FX void fx_copies(struct fixture *fx, int index, struct fx_local *local)
+FX bool fx_same_point(const struct fx_local *local, struct fx_node *target)
+{
+    const struct fx_local *held = fx_local(target, local->name);
+
+    return held != NULL && held->data_epoch == local->data_epoch &&
+           held->data_sequence == local->data_sequence && !held->unsequenced;
+}
+
+FX void fx_copies(struct fixture *fx, int index, struct fx_local *local, bool last)
 {
     for (size_t i = 0; i < local->order.copies.count; i++) {
         const struct ph_peer *peer = &local->order.copies.items[i];
         struct fx_node *target = fx_node(fx, peer->node);
         int to = target == NULL ? 0 : (int)(target - fx->nodes);
 
+        if (target != NULL && last && fx_same_point(local, target))
+            continue;
         if (target != NULL &&
             (fx->now_ms >= local->copy_ms[to] || peer->urgent > local->urgent[to]))
-            fx_copy_to(fx, index, local, peer, false);
+            fx_copy_to(fx, index, local, peer, last);
     }
 }
 
@@ -305,6 +319,7 @@ FX void fx_activate(struct fixture *fx, struct fx_local *local)
         local->data_epoch = local->epoch;
         local->data_sequence = 0;
         local->data_serial = ++fx->serial;
+        local->unsequenced = true;
         memset(local->copy_ms, 0, sizeof local->copy_ms);
         memset(local->urgent, 0, sizeof local->urgent);
     }
@@ -320,11 +335,16 @@ FX void fx_deactivate(struct fixture *fx, int index, struct fx_local *local)
             local->state = quiet;
             fx_changed(local);
         }
+        if (local->unsequenced) {
+            local->data_sequence++;
+            local->unsequenced = false;
+            fx_changed(local);
+        }
         if (local->state == PH_LOCAL_RELEASED && local->data_epoch > 0) {
             int64_t speaks = local->epoch;
 
             local->epoch = local->data_epoch; /* copies of released data keep its epoch */
-            fx_copies(fx, index, local);
+            fx_copies(fx, index, local, true);
             local->epoch = speaks;
         }
         return;
@@ -337,6 +357,10 @@ FX void fx_deactivate(struct fixture *fx, int index, struct fx_local *local)
     }
     if (fx->now_ms < local->ready_ms || local->slow_stop)
         return;
+    if (local->unsequenced) {
+        local->data_sequence++; /* the release takes one, which the last copies share */
+        local->unsequenced = false;
+    }
     for (size_t i = 0; i < local->order.copies.count; i++) {
         const struct ph_peer *peer = &local->order.copies.items[i];
 
@@ -351,6 +375,7 @@ FX void fx_pool(struct fixture *fx, int index, struct fx_local *local)
 {
     struct fx_node *node = &fx->nodes[index];
     struct ph_report report;
+    char instance[32];
 
     if (local->ordered) {
         switch (local->order.kind) {
@@ -359,7 +384,7 @@ FX void fx_pool(struct fixture *fx, int index, struct fx_local *local)
                 fx->now_ms < node->deadline_ms) {
                 fx_activate(fx, local);
                 if (local->state == PH_LOCAL_ACTIVE)
-                    fx_copies(fx, index, local);
+                    fx_copies(fx, index, local, false);
             }
             break;
         case PH_ORDER_DEACTIVATE:
@@ -375,6 +400,7 @@ FX void fx_pool(struct fixture *fx, int index, struct fx_local *local)
             if (!fx_runs(local) && local->state != PH_LOCAL_NONE) {
                 local->state = PH_LOCAL_NONE;
                 local->data_epoch = local->data_sequence = 0;
+                local->unsequenced = false;
                 fx_changed(local);
             }
             break;
@@ -385,6 +411,8 @@ FX void fx_pool(struct fixture *fx, int index, struct fx_local *local)
         local->report_due = false;
         local->report_ms = fx->now_ms + 500;
         fx_fill_report(local, &report);
+        snprintf(instance, sizeof instance, "%s-%d", node->name, node->instance);
+        report.instance = instance;
         if (node->welcomed)
             fx_post(fx, true, index, PH_MSG_REPORT, &report);
     }
@@ -396,8 +424,16 @@ FX void fx_agent(struct fixture *fx, int index)
 
     if (!node->up)
         return;
-    if (node->lease && fx->now_ms >= node->deadline_ms)
+    if (node->lease && fx->now_ms >= node->deadline_ms) {
+        /* The guard takes its time; until it is done, what runs runs, and nothing else is done. */
+        if (!node->ending)
+            node->ended_ms =
+                node->deadline_ms + fx_dice(fx, (unsigned)fx->config.timing.stop_ms - FX_STEP_MS);
+        node->ending = true;
+        if (fx->now_ms < node->ended_ms)
+            return;
         fx_lease_end(node);
+    }
     if (!node->welcomed && fx->now_ms >= node->next_hello_ms)
         fx_hello(fx, index);
     /* It beats under its admission, also while it says hello to a new manager. */
@@ -485,7 +521,7 @@ FX void fx_boot(struct fixture *fx, const char *name)
 
     node->up = true;
     node->instance++;
-    node->lease = false;
+    node->lease = node->ending = false;
     node->welcomed = false;
     node->next_hello_ms = 0;
     node->beat_number = 0;
@@ -495,7 +531,7 @@ FX void fx_boot(struct fixture *fx, const char *name)
 
         if (fx_runs(local) || local->state == PH_LOCAL_FAILED)
             local->state = local->data_epoch > 0 ? PH_LOCAL_RELEASED : PH_LOCAL_NONE;
-        local->report_number = 0;
+        local->report_number = 1;
         local->report_acked = true;
         memset(local->copy_number, 0, sizeof local->copy_number);
     }
@@ -512,7 +548,7 @@ FX void fx_agent_restart(struct fixture *fx, const char *name)
     node->beat_number = 0;
     memset(node->beats, 0, sizeof node->beats);
     for (int i = 0; i < node->pool_count; i++) {
-        node->pools[i].report_number = 0;
+        node->pools[i].report_number = 1;
         node->pools[i].report_acked = true;
         memset(node->pools[i].copy_number, 0, sizeof node->pools[i].copy_number);
     }
