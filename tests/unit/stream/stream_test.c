@@ -2,12 +2,13 @@
 
 #include <time.h>
 
-static uint64_t seen_sum;
-static int64_t seen_bytes, answer_bytes;
+static _Atomic uint64_t seen_sum;
+static _Atomic int64_t seen_bytes, answer_bytes;
 static atomic_bool hold; /* receivers wait while it is set */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static int inside, inside_most;
+static int inside;
+static atomic_int inside_most;
 
 static void enter(void)
 {
@@ -60,8 +61,10 @@ static int echo(const struct ph_pool_context *context, struct ph_stream *stream,
         pthread_cond_timedwait(&changed, &lock, &limit);
     }
     pthread_mutex_unlock(&lock);
-    seen_sum = 0;
-    seen_bytes = read_all(ph_stream_fd(stream), &seen_sum);
+    uint64_t sum = 0;
+    int64_t bytes = read_all(ph_stream_fd(stream), &sum);
+    seen_sum = sum;
+    seen_bytes = bytes;
     write_bytes(ph_stream_fd(stream), answer_bytes, NULL);
     shutdown(ph_stream_fd(stream), SHUT_WR);
     int rv = ph_stream_wait_close(stream, &theirs, 10000, error);
@@ -69,7 +72,7 @@ static int echo(const struct ph_pool_context *context, struct ph_stream *stream,
     if (rv != 0)
         return rv;
     ph_text_format(copy_out->hash, sizeof copy_out->hash, "%s", theirs.hash);
-    copy_out->bytes = seen_bytes;
+    copy_out->bytes = bytes;
     copy_out->epoch = open->epoch;
     ph_record_fini(&ph_record_stream_close, &theirs);
     return 0;
@@ -195,10 +198,6 @@ static void refused(void **state)
         pair_fini(&pair);
     }
 }
-
-struct late {
-    struct pair *pair;
-};
 
 static void *allow_late(void *argument)
 {
