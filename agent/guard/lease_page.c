@@ -88,7 +88,8 @@ int ph_lease_extend(
 {
     uint64_t seen = atomic_load(&page->deadline_ms);
     for (;;) {
-        if (seen <= now_ms || atomic_load(&page->generation) != generation)
+        if (seen <= now_ms || seen <= LEASE_BEGINNING_MS ||
+            atomic_load(&page->generation) != generation)
             return -ESTALE;
         if (deadline_ms <= seen)
             return 0;
@@ -102,7 +103,7 @@ bool ph_lease_valid(const struct ph_lease_page *page, int64_t generation, uint64
     for (;;) {
         uint64_t deadline_ms = atomic_load(&page->deadline_ms);
         int64_t owner = atomic_load(&page->generation);
-        if (deadline_ms <= now_ms || owner != generation)
+        if (deadline_ms <= now_ms || deadline_ms <= LEASE_BEGINNING_MS || owner != generation)
             return false;
         /* Both from one lease: generations only grow, deadlines of one lease too. */
         if (atomic_load(&page->deadline_ms) == deadline_ms)

@@ -38,7 +38,8 @@ struct ph_process_marks {
 /* 0, -ESRCH, -EACCES: another user's. May block as long as the process's memory is locked. */
 int ph_process_marks(pid_t pid, struct ph_process_marks *marks_out);
 
-/* Calls visit for every process that has not ended, but this one. 0 or -errno. */
+/* Calls visit for every process that has not ended, but this one; a process born meanwhile is not missed.
+ * 0, -ENOTSUP, -errno; -EAGAIN: processes are born faster than they can be looked at. */
 int ph_process_each(
     void (*visit)(const struct ph_process *process, void *argument), void *argument);
 

@@ -10,6 +10,8 @@
 #include <unistd.h>
 #include "base/text.h"
 
+#define PIDS_MAX 4194304 /* the kernel's own limit, PID_MAX_LIMIT */
+#define LISTS_MAX 100    /* of /proc in one look: a machine that forks faster than it is listed */
 /* One entry of an environment may have 128 KiB, all of it 6 MiB: more than this is not searched. */
 #define ENVIRONMENT_BYTES_MAX (8u * 1024 * 1024)
 
@@ -81,24 +83,47 @@ int ph_process_marks(pid_t pid, struct ph_process_marks *marks_out)
     return rv;
 }
 
-int ph_process_each(void (*visit)(const struct ph_process *process, void *argument), void *argument)
+/* Looks at every process listed that was not looked at before. How many those were. */
+static size_t look_at_new(DIR *directory, unsigned char *seen,
+    void (*visit)(const struct ph_process *process, void *argument), void *argument)
 {
     struct dirent *entry;
-    DIR *directory = opendir("/proc");
-    if (directory == NULL)
-        return -errno;
-    errno = 0;
+    size_t count = 0;
     while ((entry = readdir(directory)) != NULL) {
         struct ph_process process;
         char *end;
         long pid = strtol(entry->d_name, &end, 10);
-        if (pid > 0 && *end == '\0' && pid != (long)getpid() &&
-            ph_process_read((pid_t)pid, &process) == 0 && ph_process_alive(&process))
+        if (pid <= 0 || pid >= PIDS_MAX || *end != '\0' || pid == (long)getpid() ||
+            (seen[pid / 8] & 1u << pid % 8) != 0)
+            continue;
+        seen[pid / 8] = (unsigned char)(seen[pid / 8] | 1u << pid % 8);
+        count++;
+        if (ph_process_read((pid_t)pid, &process) == 0 && ph_process_alive(&process))
             visit(&process, argument);
-        errno = 0;
     }
+    return count;
+}
+
+/* The kernel lists /proc at one instant. What ends after it, before it is looked at, may have left a child
+ * that is not in the list: so /proc is listed again until there is nobody new. Then whoever was alive at
+ * the last list was looked at alive. */
+int ph_process_each(void (*visit)(const struct ph_process *process, void *argument), void *argument)
+{
+    int rv = -EAGAIN;
+    DIR *directory = opendir("/proc");
+    if (directory == NULL)
+        return -errno;
+    unsigned char *seen = calloc(PIDS_MAX / 8, 1);
+    if (seen == NULL)
+        rv = -ENOMEM;
+    for (int list = 0; rv == -EAGAIN && list < LISTS_MAX; list++) {
+        rewinddir(directory);
+        if (look_at_new(directory, seen, visit, argument) == 0)
+            rv = 0;
+    }
+    free(seen);
     closedir(directory);
-    return 0;
+    return rv;
 }
 
 struct group_search {

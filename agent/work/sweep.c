@@ -44,9 +44,10 @@ static bool left_marked(const struct ph_sweep *sweep, bool kill_it)
         scan.group_ours = false;
     if (scan.group_ours && kill_it)
         ph_group_kill(sweep->group, sweep->start_time);
-    if (ph_process_each(scan_visit, &scan) != 0)
+    int rv = ph_process_each(scan_visit, &scan);
+    if (rv == -ENOTSUP)
         return scan.group_ours && ph_group_alive(sweep->group);
-    return scan.found;
+    return rv != 0 || scan.found;
 }
 
 int ph_sweep(const struct ph_sweep *sweep, bool kill_it, uint32_t timeout_ms)

@@ -33,7 +33,10 @@
 
 #define GUARD_PROGRAM PH_BINARY_DIR "/poolherd-guard"
 #define LIMIT_MS 20000 /* for what happens at once on a machine that is not overloaded */
-#define MARK "mark-of-these-tests"
+
+/* Of this run alone: guards of tests that run at the same time kill by their own. */
+static char fixture_mark[64];
+#define MARK fixture_mark
 
 struct fixture {
     char directory[PATH_MAX];
@@ -155,7 +158,9 @@ static inline pid_t workload_start(const char *kind, const char *file, const cha
 {
     char *argv[] = {
         "/proc/self/exe", "--workload", (char *)(uintptr_t)kind, (char *)(uintptr_t)file, NULL};
-    char *environment[] = {"OTHER=1", "POOLHERD_MARK=" MARK, "POOLHERD_VM=vm1", NULL};
+    char mark[96];
+    char *environment[] = {"OTHER=1", mark, "POOLHERD_VM=vm1", NULL};
+    snprintf(mark, sizeof mark, "POOLHERD_MARK=%s", MARK);
     int ready[2];
     char byte;
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
@@ -221,6 +226,13 @@ static inline int workload_main(int argc, char **argv)
         setpgid(0, 0);
     if (file[0] != '\0')
         workload_tell(file, getpid());
+    while (strcmp(kind, "relay") == 0) {
+        /* Hands over to a child in a session of its own, again and again. */
+        if (fork() > 0)
+            _exit(0);
+        setsid();
+        pause_ms(8);
+    }
     if (strcmp(kind, "exit") == 0)
         return 7;
     for (;;)
@@ -231,6 +243,8 @@ static inline int workload_main(int argc, char **argv)
     do {                                                                                           \
         if ((argc) > 1 && strcmp((argv)[1], "--workload") == 0)                                    \
             return workload_main(argc, argv);                                                      \
+        snprintf(fixture_mark, sizeof fixture_mark, "test-%ld-%llu", (long)getpid(),               \
+            (unsigned long long)ph_clock_boot_ms());                                               \
     } while (0)
 
 /* Runs this program once more as a user without rights. 0 when its tests passed, or when that cannot be

@@ -49,7 +49,7 @@ static void kills_at_the_deadline(void **state)
     struct ph_guard_report report = {PH_GUARD_NOTHING, 0, ""};
     char cgroup[PATH_MAX];
     for (int marked = 0; marked < 2; marked++) {
-        uint64_t deadline_ms = lease_begin(fixture, 700);
+        uint64_t deadline_ms = lease_begin(fixture, 1500);
         pool_add(fixture, "web", marked, cgroup);
         pid_t pid = workload_start("stubborn", "", cgroup);
         assert_int_equal(ph_guard_add_group(fixture->guard, "web", pid), 0);
@@ -102,6 +102,35 @@ static void catches_what_leaves_its_session(void **state)
     }
 }
 
+static void marks_count(const struct ph_process *process, void *argument)
+{
+    struct ph_process_marks marks;
+    if (ph_process_marks(process->pid, &marks) == 0 && strcmp(marks.mark, MARK) == 0)
+        ++*(int *)argument;
+}
+
+/* One scan is not enough for what is reborn elsewhere while it is being looked for. */
+static void chases_what_keeps_forking(void **state)
+{
+    struct fixture *fixture = *state;
+    char cgroup[PATH_MAX], file[PATH_MAX];
+    file_of(fixture, "pids", file);
+    lease_begin(fixture, 60000);
+    for (int round = 0; round < 5; round++) {
+        int left = 0;
+        pid_t pid;
+        unlink(file);
+        pool_add(fixture, "web", true, cgroup);
+        pid_t parent = workload_start("relay", file, cgroup);
+        WAIT_FOR(workload_pids(file, &pid, 1) == 1);
+        waitpid(parent, NULL, 0);
+        assert_int_equal(ph_guard_kill_pool(fixture->guard, "web", LIMIT_MS), 0);
+        pause_ms(30); /* several generations of it */
+        assert_int_equal(ph_process_each(marks_count, &left), 0);
+        assert_int_equal(left, 0);
+    }
+}
+
 static void kills_other_groups_of_a_session(void **state)
 {
     struct fixture *fixture = *state;
@@ -125,13 +154,13 @@ static void an_extended_lease_keeps_everything(void **state)
     struct fixture *fixture = *state;
     struct ph_guard_report report;
     char cgroup[PATH_MAX];
-    uint64_t first_ms = lease_begin(fixture, 300);
+    uint64_t first_ms = lease_begin(fixture, 1500);
     pool_add(fixture, "web", false, cgroup);
     pid_t pid = workload_start("sleep", "", cgroup);
     assert_int_equal(ph_guard_add_group(fixture->guard, "web", pid), 0);
-    while (ph_clock_boot_ms() < first_ms + 600) {
+    while (ph_clock_boot_ms() < first_ms + 500) {
         uint64_t now_ms = ph_clock_boot_ms();
-        assert_int_equal(ph_lease_extend(fixture->page, generation, now_ms + 300, now_ms), 0);
+        assert_int_equal(ph_lease_extend(fixture->page, generation, now_ms + 1500, now_ms), 0);
         pause_ms(20);
     }
     assert_true(runs(pid));
@@ -149,7 +178,7 @@ static void outlives_the_agent(void **state)
     char cgroup[PATH_MAX], file[PATH_MAX];
     pid_t workload;
     file_of(fixture, "pids", file);
-    uint64_t deadline_ms = ph_clock_boot_ms() + 800;
+    uint64_t deadline_ms = ph_clock_boot_ms() + 2000;
     generation++;
     pid_t agent = fork();
     if (agent == 0) {
@@ -238,7 +267,7 @@ static void a_late_successor_kills_at_once(void **state)
     struct ph_guard_report report = {PH_GUARD_NOTHING, 0, ""};
     struct ph_error error;
     char cgroup[PATH_MAX];
-    uint64_t deadline_ms = lease_begin(fixture, 400);
+    uint64_t deadline_ms = lease_begin(fixture, 1500);
     pool_add(fixture, "web", true, cgroup);
     pid_t pid = workload_start("sleep", "", cgroup);
     assert_int_equal(ph_guard_add_group(fixture->guard, "web", pid), 0);
@@ -268,7 +297,7 @@ static void says_what_is_stuck(void **state)
     struct fixture *fixture = *state;
     struct ph_guard_report report = {PH_GUARD_NOTHING, 0, ""};
     char cgroup[PATH_MAX], fake[PATH_MAX];
-    uint64_t deadline_ms = lease_begin(fixture, 200);
+    uint64_t deadline_ms = lease_begin(fixture, 1500);
     fake_cgroup(fixture, "fake", fake, "populated 1\n");
     assert_int_equal(ph_guard_add_pool(fixture->guard, "disk", fake, MARK), 0);
     pool_add(fixture, "web", false, cgroup);
@@ -546,6 +575,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(kills_at_the_deadline),
         TEST(catches_what_leaves_its_session),
+        TEST(chases_what_keeps_forking),
         TEST(kills_other_groups_of_a_session),
         TEST(an_extended_lease_keeps_everything),
         TEST(outlives_the_agent),

@@ -157,7 +157,9 @@ static void gives_directory_environment_and_log(void **state)
     ph_text_format(expected, sizeof expected, "POOLHERD_POOL_PATH=%s\n", place->pool_path);
     WAIT_FOR(log_has(place, expected));
     WAIT_FOR(log_has(place, "MINE=yes\n"));
-    assert_true(log_has(place, "POOLHERD_MARK=" MARK "\nPOOLHERD_VM=vm1\nPOOLHERD_POOL=web\n"));
+    ph_text_format(
+        expected, sizeof expected, "POOLHERD_MARK=%s\nPOOLHERD_VM=vm1\nPOOLHERD_POOL=web\n", MARK);
+    assert_true(log_has(place, expected));
     assert_true(log_has(place, "POOLHERD_NODE=n1\nPOOLHERD_EPOCH=3\n"));
     stop(place);
     command_set(place, "pwd", "-P", NULL, NULL);
