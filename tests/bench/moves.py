@@ -1,0 +1,111 @@
+"""Time without a pool: planned moves, and nodes that die. Seen from outside, by the beacons that a
+workload writes every 5 ms; that period is in every figure."""
+import time
+
+import lib
+
+MOVES, DEATHS = 20, 20
+
+
+def now_ns():
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+
+def cluster_with(name, profile="default", nodes=3):
+    from harness import Cluster
+    lib.program("poolherd-agent")
+    lib.program("cluster_beacon")
+    # A node that dies on purpose again and again shall not be quarantined for it.
+    cluster = Cluster(nodes, f"profile: {profile}\nquarantine_failures: 1000\n")
+    try:
+        cluster.apply("pools:\n" + cluster.beacon_pool(name, prefer=["n1"], copies=2))
+        cluster.await_pool(name, state="active", node="n1", limit_s=30)
+    except BaseException:
+        cluster.close(failed=True)
+        raise
+    return cluster
+
+
+class Watch:
+    """Beacons from a moment on: the last one of the old node, the first one of another."""
+
+    def __init__(self, cluster, node):
+        self.cluster, self.node, self.offset = cluster, node, cluster.beacons.stat().st_size
+
+    def gap_ms(self):
+        last = first = None
+        with open(self.cluster.beacons, "rb") as file:
+            file.seek(self.offset)
+            for line in file.read().splitlines():
+                words = line.split()
+                if len(words) != 4:
+                    continue
+                if words[1].decode() == self.node and first is None:
+                    last = int(words[3])
+                elif last is not None and first is None:
+                    first = int(words[3])
+        return None if first is None else (first - last) / 1e6
+
+
+def spread(values):
+    ordered = sorted(values)
+    return f"best {ordered[0] / 1000:.3f} s, worst {ordered[-1] / 1000:.3f} s"
+
+
+def move(report):
+    from harness import await_
+    cluster = cluster_with("web")
+    try:
+        data = cluster["n1"].data("web")
+        for number in range(20):
+            (data / f"file{number}").write_bytes(bytes(4096))
+        seen, told, whole = [], [], []
+        for number in range(MOVES):
+            before, target = ("n1", "n2") if number % 2 == 0 else ("n2", "n1")
+            watch, began = Watch(cluster, before), time.monotonic()
+            job = cluster.await_job(cluster.cli("pool", "move", "web", "--to", target)["job"])
+            whole.append(time.monotonic() - began)
+            assert job["state"] == "succeeded", job
+            told.append(job["downtime_ms"])
+            seen.append(await_("beacons from the target", watch.gap_ms))
+        cluster.assert_nothing_ran_twice()
+    finally:
+        cluster.close()
+    report.add(f"planned move of a small pool: time without it, of {MOVES}", lib.median(seen) / 1000, "s", target="<= 0.3 s", limit=0.3,
+               note=f"{spread(seen)}; the whole move {lib.median(whole):.2f} s")
+    report.add("  the worst of them", max(seen) / 1000, "s")
+    report.add("  as the job tells it", lib.median(told) / 1000, "s", target="<= 0.3 s", limit=0.3, note=spread(told))
+
+
+def deaths(profile, count):
+    from harness import await_
+    cluster = cluster_with("web", profile)
+    gaps = []
+    try:
+        for _ in range(count):
+            node = cluster.pool("web")["node"]
+            for other in cluster.nodes:
+                if other != node:
+                    cluster.await_copy("web", other)
+            watch = Watch(cluster, node)
+            cluster[node].destroy()
+            gaps.append(await_("beacons from another node", watch.gap_ms, 30))
+            cluster[node].start()
+            cluster.await_node(node, state="online", limit_s=30)
+            cluster.await_pool("web", state="active", limit_s=30)
+        cluster.assert_nothing_ran_twice()
+        told = [row["downtime_ms"] for row in cluster.query("SELECT downtime_ms FROM jobs WHERE kind = 'takeover'")]
+    finally:
+        cluster.close()
+    return gaps, told
+
+
+def failover(report):
+    for profile, median_s, worst_s, count in (("default", 2.0, 3.0, DEATHS), ("fast", 0.7, 1.2, DEATHS)):
+        gaps, told = deaths(profile, count)
+        report.add(f"node killed, profile {profile}: time without the pool, of {count}", lib.median(gaps) / 1000, "s",
+                   target=f"<= {median_s} s", limit=median_s, note=f"{spread(gaps)}; the jobs tell {lib.median(told) / 1000:.3f} s")
+        report.add("  the worst of them", max(gaps) / 1000, "s", target=f"<= {worst_s} s", limit=worst_s)
+
+
+BENCHES = {"move": move, "failover": failover}
