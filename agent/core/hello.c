@@ -52,7 +52,8 @@ static void send_hello(struct ph_agent *agent)
         agent->out_of_memory = true;
         return;
     }
-    hello->number = ++lease->beat_number; /* one count with the beats: their order tells which is stale */
+    hello->number =
+        ++lease->beat_number; /* one count with the beats: their order tells which is stale */
     hello->generation = lease->admission;
     hello->term = lease->term;
     hello->lease_left_ms = 0;

@@ -155,8 +155,10 @@ bool ph_agent_phase_dropping(struct ph_agent *agent, struct ph_agent_pool *pool)
         ph_agent_pool_set_phase(pool, PH_AP_IDLE);
         return true;
     }
-    if (pool->local == PH_LOCAL_DEACTIVATING) {
-        ph_agent_pool_set_local(pool, PH_LOCAL_RELEASED); /* nothing runs; the data is still there */
+    if (pool->local != PH_LOCAL_NONE && pool->local != PH_LOCAL_COPY &&
+        pool->local != PH_LOCAL_FAILED) {
+        ph_agent_pool_set_local(
+            pool, PH_LOCAL_RELEASED); /* nothing runs; the data is still there */
     }
     if (agent->now_ms >= pool->retry_ms) {
         ph_agent_pool_step(pool, "removing every trace");

@@ -122,8 +122,8 @@ static void sleep_until_due(struct sim *sim, int index)
     uint64_t at_us = sim_clock_real_us(sim, &node->clock, due_ms);
     if (at_us != node->wake_us) {
         node->wake_us = at_us;
-        sim_at(sim, at_us,
-            (struct sim_event){.run = wake, .node = index, .life = node->agent_life});
+        sim_at(
+            sim, at_us, (struct sim_event){.run = wake, .node = index, .life = node->agent_life});
     }
 }
 
@@ -150,9 +150,14 @@ static bool take_effects(struct sim *sim, int index)
         struct sim_out out = {.kind = effect->kind == PH_AF_SAVE     ? SIM_SAVE
                                       : effect->kind == PH_AF_REMOVE ? SIM_REMOVE
                                                                      : SIM_DO,
-            .what = (int)effect->kind, .record = effect->record, .value = effect->value,
-            .type = effect->type, .task = effect->task, .number = effect->number,
-            .generation = effect->generation, .deadline_ms = effect->deadline_ms};
+            .what = (int)effect->kind,
+            .record = effect->record,
+            .value = effect->value,
+            .type = effect->type,
+            .task = effect->task,
+            .number = effect->number,
+            .generation = effect->generation,
+            .deadline_ms = effect->deadline_ms};
         effect->value = NULL;
         effect->task = NULL;
         if (effect->at_once) {
@@ -215,10 +220,10 @@ static void load_disks(struct sim *sim, struct sim_node *node)
     for (int i = 0; i < sim->options.pools; i++) {
         const struct sim_disk *disk = &node->disks[i];
         const struct sim_data *newest = &disk->data;
-        if (!newest->exists || (disk->copy.exists &&
-                                   (disk->copy.epoch > newest->epoch ||
-                                       (disk->copy.epoch == newest->epoch &&
-                                           disk->copy.sequence > newest->sequence)))) {
+        if (!newest->exists ||
+            (disk->copy.exists && (disk->copy.epoch > newest->epoch ||
+                                      (disk->copy.epoch == newest->epoch &&
+                                          disk->copy.sequence > newest->sequence)))) {
             newest = &disk->copy;
         }
         if (newest->exists) {
@@ -245,8 +250,8 @@ static void adopt(struct sim *sim, int index)
                 sim_fail(sim, "%s: VM %s of %s lives and no stored order names it", node->name,
                     name, sim->pools[i].name);
             }
-            struct ph_agent_event event = {.kind = PH_AE_VM_ADOPTED, .pool = sim->pools[i].name,
-                .vm = name, .pid = vm->pid};
+            struct ph_agent_event event = {
+                .kind = PH_AE_VM_ADOPTED, .pool = sim->pools[i].name, .vm = name, .pid = vm->pid};
             sim_agent_step(sim, index, &event);
         }
     }
@@ -287,8 +292,10 @@ void sim_agent_start(struct sim *sim, int index)
     load(sim, node, &node->metas);
     load(sim, node, &node->assignments);
     load_disks(sim, node);
-    struct ph_agent_event ready = {.kind = PH_AE_GUARD_READY, .generation = node->page_generation,
-        .deadline_ms = node->page_deadline_ms, .clean = node->page_clean};
+    struct ph_agent_event ready = {.kind = PH_AE_GUARD_READY,
+        .generation = node->page_generation,
+        .deadline_ms = node->page_deadline_ms,
+        .clean = node->page_clean};
     sim_agent_step(sim, index, &ready);
     adopt(sim, index);
     if (node->agent != NULL) {

@@ -21,12 +21,11 @@ static void heal_link(struct sim *sim, struct sim_event *event)
 static void cut(struct sim *sim, int node, int other, bool up, bool down)
 {
     uint64_t until_us = sim->now_us + sim_between(sim, 50 * SIM_MS, 30 * SIM_SECOND);
-    sim_trace(sim, "network", "a link of %s is cut%s%s", sim->nodes[node].name,
-        up ? ", up" : "", down ? ", down" : "");
+    sim_trace(sim, "network", "a link of %s is cut%s%s", sim->nodes[node].name, up ? ", up" : "",
+        down ? ", down" : "");
     if (other >= 0) {
         sim->cut_between[node][other] = true;
-        sim_at(sim, until_us,
-            (struct sim_event){.run = heal_link, .node = node, .pool = other});
+        sim_at(sim, until_us, (struct sim_event){.run = heal_link, .node = node, .pool = other});
         return;
     }
     if (up) {
@@ -35,8 +34,8 @@ static void cut(struct sim *sim, int node, int other, bool up, bool down)
     }
     if (down) {
         sim->cut_down[node] = true;
-        sim_at(sim, until_us,
-            (struct sim_event){.run = heal_link, .node = node, .pool = -1, .vm = 1});
+        sim_at(
+            sim, until_us, (struct sim_event){.run = heal_link, .node = node, .pool = -1, .vm = 1});
     }
 }
 
@@ -72,8 +71,11 @@ static void kill_a_vm(struct sim *sim, int node, int pool)
             continue;
         }
         char name[2] = {(char)('a' + i), '\0'};
-        struct ph_agent_event event = {.kind = PH_AE_VM_ENDED, .pool = sim->pools[pool].name,
-            .vm = name, .pid = vm->pid, .exit_status = sim_chance(sim, 0.3) ? 0 : -1};
+        struct ph_agent_event event = {.kind = PH_AE_VM_ENDED,
+            .pool = sim->pools[pool].name,
+            .vm = name,
+            .pid = vm->pid,
+            .exit_status = sim_chance(sim, 0.3) ? 0 : -1};
         sim_trace(sim, on->name, "VM %s of %s ends by itself", name, sim->pools[pool].name);
         sim_vm_dies(sim, node, pool, i);
         if (on->agent != NULL) {

@@ -15,7 +15,8 @@ static void tell_agent(struct sim *sim, int index, const char *pool)
 {
     if (sim->nodes[index].agent != NULL) {
         struct ph_agent_event event = {.kind = PH_AE_GUARD_ENDED,
-            .generation = sim->nodes[index].page_generation, .pool = pool};
+            .generation = sim->nodes[index].page_generation,
+            .pool = pool};
         sim_agent_step(sim, index, &event);
     }
 }
@@ -107,7 +108,8 @@ static void back(struct sim *sim, struct sim_event *event)
     node->guard_up = true;
     if (node->agent != NULL) {
         struct ph_agent_event ready = {.kind = PH_AE_GUARD_READY,
-            .generation = node->page_generation, .deadline_ms = node->page_deadline_ms,
+            .generation = node->page_generation,
+            .deadline_ms = node->page_deadline_ms,
             .clean = node->page_clean};
         sim_agent_step(sim, event->node, &ready);
     }

@@ -200,7 +200,8 @@ static void run_one(const struct sim_options *options)
             (unsigned long long)sim->steps, (unsigned long long)sim->crashes,
             (unsigned long long)sim->kills, (unsigned long long)sim->takeovers,
             (unsigned long long)sim->moves, (unsigned long long)sim->drains,
-            (unsigned long long)sim->losses, (unsigned long long)sim->avoidable, hours / (took > 0 ? took : 1e-9));
+            (unsigned long long)sim->losses, (unsigned long long)sim->avoidable,
+            hours / (took > 0 ? took : 1e-9));
     }
     for (int i = 0; i < sim->options.nodes; i++) {
         sim_node_fini(sim, i);
@@ -212,16 +213,17 @@ static void run_one(const struct sim_options *options)
 
 static int usage(void)
 {
-    (void)fprintf(stderr, "usage: ph_sim [--seed S] [--seeds N] [--hours H] [--nodes N] [--pools N] "
-                          "[--profile default|fast|gentle|slow] [--faults LEVEL] [--trace] "
-                          "[--no-duplicates] [--quiet]\n");
+    (void)fprintf(stderr,
+        "usage: ph_sim [--seed S] [--seeds N] [--hours H] [--nodes N] [--pools N] "
+        "[--profile default|fast|gentle|slow] [--faults LEVEL] [--trace] "
+        "[--no-duplicates] [--quiet]\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    struct sim_options options = {.seed = 1, .hours = 1, .nodes = 5, .pools = 20, .faults = -1,
-        .duplicates = true};
+    struct sim_options options = {
+        .seed = 1, .hours = 1, .nodes = 5, .pools = 20, .faults = -1, .duplicates = true};
     uint64_t seeds = 1;
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;

@@ -31,8 +31,8 @@ static void save(struct sim *sim, const struct sim_out *out)
     struct sim_table *table = table_of(manager, out->record);
     if (out->record == &ph_record_event) {
         const struct ph_event *event = out->value;
-        manager->last_event_id = event->id > manager->last_event_id ? event->id
-                                                                    : manager->last_event_id;
+        manager->last_event_id =
+            event->id > manager->last_event_id ? event->id : manager->last_event_id;
         if (sim_tracing(sim)) {
             sim_trace(sim, "event", "%s %s %s: %s", event->kind, event->node, event->pool,
                 event->message == NULL ? "" : event->message);
@@ -62,7 +62,8 @@ static void fence_done(struct sim *sim, struct sim_event *event)
     if (manager->core == NULL || event->life != manager->life) {
         return;
     }
-    struct ph_event_in in = {.kind = PH_EV_FENCE_DONE, .sender = sim->nodes[event->node].name,
+    struct ph_event_in in = {.kind = PH_EV_FENCE_DONE,
+        .sender = sim->nodes[event->node].name,
         .fence_confirmed = event->vm != 0,
         .fence_text = event->vm != 0 ? "off" : "the device does not answer"};
     sim_manager_step(sim, &in);
@@ -178,8 +179,7 @@ static void sleep_until_due(struct sim *sim)
 static void wake(struct sim *sim, struct sim_event *event)
 {
     struct sim_manager *manager = &sim->manager;
-    if (event->life != manager->life || manager->core == NULL ||
-        event->at_us != manager->wake_us) {
+    if (event->life != manager->life || manager->core == NULL || event->at_us != manager->wake_us) {
         return;
     }
     manager->wake_us = 0;
@@ -198,17 +198,16 @@ static bool take_effects(struct sim *sim)
         }
         manager->crash_after -= manager->crash_after > 0;
         if (effect->kind == PH_EF_GRANT) {
-            struct sim_out out = {.what = PH_EF_GRANT, .type = effect->type,
-                .value = effect->value};
+            struct sim_out out = {
+                .what = PH_EF_GRANT, .type = effect->type, .value = effect->value};
             memcpy(out.node, effect->node, sizeof(out.node));
             perform(sim, &out);
             continue;
         }
         bool saves = effect->kind == PH_EF_SAVE || effect->kind == PH_EF_REMOVE;
-        struct sim_out *out = sim_outbox_add(&manager->outbox,
-            effect->kind == PH_EF_SAVE ? SIM_SAVE
-            : saves                    ? SIM_REMOVE
-                                       : SIM_DO);
+        struct sim_out *out = sim_outbox_add(&manager->outbox, effect->kind == PH_EF_SAVE ? SIM_SAVE
+                                                               : saves ? SIM_REMOVE
+                                                                       : SIM_DO);
         out->what = (int)effect->kind;
         out->record = effect->record;
         out->value = effect->value;
@@ -291,8 +290,8 @@ void sim_manager_crash(struct sim *sim, uint64_t back_after_us)
     if (sim_chance(sim, 0.1)) {
         sim_clock_boot(sim, &manager->clock); /* the whole machine was restarted */
     }
-    sim_at(sim, sim->now_us + back_after_us,
-        (struct sim_event){.run = start, .life = manager->life});
+    sim_at(
+        sim, sim->now_us + back_after_us, (struct sim_event){.run = start, .life = manager->life});
 }
 
 static void load(struct sim *sim, const struct sim_table *table)

@@ -21,8 +21,10 @@ static void arrives_at_manager(struct sim *sim, struct sim_event *event)
 {
     struct message *message = event->data;
     if (sim->manager.core != NULL && !sim->cut_up[event->node]) {
-        struct ph_event_in in = {.kind = PH_EV_MESSAGE, .sender = sim->nodes[event->node].name,
-            .type = message->type, .body = message->body};
+        struct ph_event_in in = {.kind = PH_EV_MESSAGE,
+            .sender = sim->nodes[event->node].name,
+            .type = message->type,
+            .body = message->body};
         if (sim_tracing(sim)) {
             sim_trace(sim, "manager", "hears %s of %s", ph_messages[message->type].type, in.sender);
         }
@@ -38,8 +40,8 @@ static void arrives_at_agent(struct sim *sim, struct sim_event *event)
         struct ph_agent_event in = {
             .kind = PH_AE_MESSAGE, .type = message->type, .body = message->body};
         if (sim_tracing(sim)) {
-            sim_trace(sim, sim->nodes[event->node].name, "hears %s",
-                ph_messages[message->type].type);
+            sim_trace(
+                sim, sim->nodes[event->node].name, "hears %s", ph_messages[message->type].type);
         }
         sim_agent_step(sim, event->node, &in);
     }
@@ -51,7 +53,7 @@ static void send(struct sim *sim, int node, enum ph_message_type type, const voi
 {
     int times = 1;
     if (sim->storm) {
-        times = sim_chance(sim, sim->loss) ? 0
+        times = sim_chance(sim, sim->loss)                         ? 0
                 : sim->options.duplicates && sim_chance(sim, 0.01) ? 2
                                                                    : 1;
     }
@@ -88,6 +90,6 @@ void sim_send_to_agent(struct sim *sim, int node, enum ph_message_type type, con
 
 bool sim_reachable(const struct sim *sim, int from, int to)
 {
-    return sim->nodes[to].powered && sim->nodes[to].agent != NULL &&
-           !sim->cut_between[from][to] && !sim->cut_between[to][from];
+    return sim->nodes[to].powered && sim->nodes[to].agent != NULL && !sim->cut_between[from][to] &&
+           !sim->cut_between[to][from];
 }

@@ -20,8 +20,12 @@ static uint64_t ask(struct sim *sim, enum ph_message_type type, const void *body
         return 0;
     }
     uint64_t request = ++manager->last_request;
-    struct ph_event_in in = {.kind = PH_EV_REQUEST, .sender = "admin", .role = PH_ROLE_ADMIN,
-        .type = type, .body = body, .request = request};
+    struct ph_event_in in = {.kind = PH_EV_REQUEST,
+        .sender = "admin",
+        .role = PH_ROLE_ADMIN,
+        .type = type,
+        .body = body,
+        .request = request};
     sim_trace(sim, "operator", "asks %s", ph_messages[type].type);
     sim_manager_step(sim, &in);
     return request;
@@ -88,8 +92,8 @@ static void declare_one(struct sim *sim, struct ph_apply *apply, int pool)
         vm->name[0] = (char)('a' + i);
         (void)ph_text_format(vm->kind, sizeof(vm->kind), "process");
         must(sim, ph_texts_add(&vm->command, sim_chance(sim, 0.5) ? "serve" : "work") == 0);
-        vm->restart = sim_chance(sim, 0.8) ? PH_RESTART_ALWAYS
-                                           : (enum ph_restart_policy)sim_random(sim, 3);
+        vm->restart =
+            sim_chance(sim, 0.8) ? PH_RESTART_ALWAYS : (enum ph_restart_policy)sim_random(sim, 3);
         vm->stop_timeout_ms = 1000;
     }
 }

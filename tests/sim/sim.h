@@ -16,7 +16,7 @@
 
 #define SIM_NODES_MAX 32
 #define SIM_POOLS_MAX 128
-#define SIM_VMS 3          /* most VMs of one pool; named a, b, c */
+#define SIM_VMS 3 /* most VMs of one pool; named a, b, c */
 #define SIM_SECOND 1000000u
 #define SIM_MS 1000u
 
@@ -27,8 +27,8 @@ struct sim_event {
     uint64_t at_us, order;
     void (*run)(struct sim *sim, struct sim_event *event);
     int node, pool, vm;
-    int64_t life;  /* of what it is meant for: an event for a dead one is void */
-    void *data;    /* owned by the event until run */
+    int64_t life; /* of what it is meant for: an event for a dead one is void */
+    void *data;   /* owned by the event until run */
 };
 struct sim_queue {
     size_t count, room;
@@ -36,14 +36,15 @@ struct sim_queue {
     uint64_t order;
 };
 void sim_at(struct sim *sim, uint64_t at_us, struct sim_event event);
-bool sim_next(struct sim *sim, uint64_t until_us); /* runs the next event; false when none is left */
+bool sim_next(
+    struct sim *sim, uint64_t until_us); /* runs the next event; false when none is left */
 void sim_queue_fini(struct sim *sim);
 
 /* ---- clock.c: randomness and clocks ---- */
-uint64_t sim_random(struct sim *sim, uint64_t limit);             /* 0..limit-1 */
+uint64_t sim_random(struct sim *sim, uint64_t limit); /* 0..limit-1 */
 bool sim_chance(struct sim *sim, double probability);
 uint64_t sim_between(struct sim *sim, uint64_t low, uint64_t high); /* inclusive */
-uint64_t sim_soon(struct sim *sim, uint64_t mean_us);             /* exponential, at most 10 means */
+uint64_t sim_soon(struct sim *sim, uint64_t mean_us); /* exponential, at most 10 means */
 
 struct sim_clock {
     int64_t ppm;
@@ -102,13 +103,14 @@ struct sim_data {
 };
 struct sim_vm {
     bool alive;
-    bool stubborn;       /* will not die before stubborn_until_us, whatever is tried */
+    bool stubborn; /* will not die before stubborn_until_us, whatever is tried */
     uint64_t stubborn_until_us;
     int64_t pid;
     uint64_t since_us;
 };
 struct sim_disk {
     bool active;
+    bool marked;          /* durable: active since it was last released in form */
     int64_t stored_epoch; /* the fencing token */
     struct sim_data data, copy;
     int64_t next_sequence;
@@ -144,9 +146,9 @@ struct sim_node {
     /* agent */
     struct ph_agent *agent; /* NULL: not running */
     int64_t agent_life;
-    uint64_t wake_us;       /* of the wake-up that is queued */
+    uint64_t wake_us; /* of the wake-up that is queued */
     char instance[24], previous[24];
-    int64_t crash_after;    /* effects; negative: never */
+    int64_t crash_after; /* effects; negative: never */
     bool dying;
     struct ph_agent_effects effects;
     struct sim_outbox outbox;
@@ -172,14 +174,14 @@ struct sim_manager {
 /* What the checks remember of a pool, beyond any node. */
 struct sim_pool {
     char name[16];
-    bool declared;        /* the inventory answered that it is */
-    bool gone;            /* a removal was asked for, by ... */
+    bool declared; /* the inventory answered that it is */
+    bool gone;     /* a removal was asked for, by ... */
     uint64_t gone_request;
     int64_t epoch;
-    uint64_t newest_us;   /* the newest write anywhere */
-    bool clean;           /* what was written last was released cleanly, on clean_node */
+    uint64_t newest_us; /* the newest write anywhere */
+    bool clean;         /* what was written last was released cleanly, on clean_node */
     int clean_node;
-    int given;            /* to how many nodes it was given since */
+    int given;               /* to how many nodes it was given since */
     uint64_t lost_writes_us; /* sum of what take-overs lost */
 };
 
@@ -188,8 +190,8 @@ struct sim_options {
     double hours;
     int nodes, pools;
     bool trace, quiet;
-    const char *profile;  /* NULL: chosen by the seed */
-    double faults;        /* 0: none; 1: usual; negative: chosen by the seed */
+    const char *profile; /* NULL: chosen by the seed */
+    double faults;       /* 0: none; 1: usual; negative: chosen by the seed */
     bool duplicates;
 };
 
@@ -208,8 +210,8 @@ struct sim {
     double loss;
     uint64_t delay_us, spike_us;
     /* faults */
-    bool storm;           /* faults and operators are at work */
-    double rate;          /* of failing drivers and workloads, 0..1 */
+    bool storm;  /* faults and operators are at work */
+    double rate; /* of failing drivers and workloads, 0..1 */
     uint64_t slow_disk_until_us;
     int64_t serial;
     /* statistics */
@@ -228,8 +230,7 @@ int sim_node_index(const struct sim *sim, const char *name);
 int sim_vm_index(const char *name);
 
 /* ---- network.c ---- */
-void sim_send_to_manager(
-    struct sim *sim, int node, enum ph_message_type type, const void *body);
+void sim_send_to_manager(struct sim *sim, int node, enum ph_message_type type, const void *body);
 void sim_send_to_agent(struct sim *sim, int node, enum ph_message_type type, const void *body);
 bool sim_reachable(const struct sim *sim, int from, int to); /* between nodes, both ways */
 
@@ -260,7 +261,7 @@ void sim_tasks_die(struct sim *sim, int node, bool power); /* with the agent's p
 void sim_allow(struct sim *sim, int node, const struct ph_order *order);
 
 /* ---- check.c ---- */
-void sim_check_alive(struct sim *sim, int pool);  /* something of the pool began to live */
+void sim_check_alive(struct sim *sim, int pool); /* something of the pool began to live */
 void sim_check_saved(struct sim *sim, const struct ph_record *record, const void *old,
     const void *row); /* a row of the inventory is durable */
 void sim_check_active(struct sim *sim, int node, int pool, uint64_t content_us);
@@ -274,8 +275,8 @@ bool sim_any_alive(const struct sim_disk *disk);
 void sim_operator_start(struct sim *sim);
 void sim_operator_answer(
     struct sim *sim, uint64_t request, enum ph_message_type type, const void *body);
-void sim_operator_calm(struct sim *sim); /* puts right what only a person can */
-void sim_operator_declare(struct sim *sim);  /* every pool, once, at the first start */
+void sim_operator_calm(struct sim *sim);    /* puts right what only a person can */
+void sim_operator_declare(struct sim *sim); /* every pool, once, at the first start */
 
 /* ---- faults.c ---- */
 void sim_faults_start(struct sim *sim);

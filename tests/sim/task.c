@@ -42,23 +42,26 @@ static int activate(struct sim *sim, int index, const struct sim_task *task)
         disk->data.sequence = 0;
         disk->next_sequence = 0;
     }
-    disk->active = true;
+    disk->active = disk->marked = true;
     sim_trace(sim, sim->nodes[index].name, "disk: %s active at epoch %lld, written %llu us",
         pool->name, (long long)epoch, (unsigned long long)disk->data.content_us);
     sim_check_active(sim, index, task->pool, disk->data.content_us);
     return 0;
 }
 
-static int deactivate(struct sim *sim, int index, int pool, struct ph_task_result *result)
+static int deactivate(
+    struct sim *sim, int index, const struct sim_task *task, struct ph_task_result *result)
 {
+    int pool = task->pool;
     struct sim_disk *disk = &sim->nodes[index].disks[pool];
     if (sim_any_alive(disk)) {
         return -EBUSY;
     }
-    if (disk->active) {
-        disk->active = false;
+    bool ordered = disk->active && task->task->order.kind == PH_ORDER_DEACTIVATE;
+    if (disk->marked) { /* whether it was released by the guard, by a power cut, or not yet */
+        disk->active = disk->marked = false;
         disk->data.sequence = ++disk->next_sequence;
-        if (disk->data.content_us == sim->pools[pool].newest_us) {
+        if (ordered && disk->data.content_us == sim->pools[pool].newest_us) {
             sim->pools[pool].clean = true;
             sim->pools[pool].clean_node = index;
             sim->pools[pool].given = 0;
@@ -69,8 +72,8 @@ static int deactivate(struct sim *sim, int index, int pool, struct ph_task_resul
     return 0;
 }
 
-static int vm_start(struct sim *sim, int index, const struct sim_task *task,
-    struct ph_task_result *result)
+static int vm_start(
+    struct sim *sim, int index, const struct sim_task *task, struct ph_task_result *result)
 {
     struct sim_node *node = &sim->nodes[index];
     struct sim_disk *disk = &node->disks[task->pool];
@@ -149,15 +152,17 @@ static int copy(struct sim *sim, int index, struct sim_task *task, struct ph_tas
         return -ESTALE;
     }
     if (there->active) {
-        sim_fail(sim, "%s takes a copy of %s while it is active there",
-            sim->nodes[task->peer].name, sim->pools[task->pool].name);
+        sim_fail(sim, "%s takes a copy of %s while it is active there", sim->nodes[task->peer].name,
+            sim->pools[task->pool].name);
     }
     there->stored_epoch = data->epoch;
     if (!there->copy.exists || !newer(&there->copy, data)) {
         there->copy = *data;
     }
     sim_at(sim, sim->now_us + sim_between(sim, 10, 5 * SIM_MS),
-        (struct sim_event){.run = received, .node = task->peer, .pool = task->pool,
+        (struct sim_event){.run = received,
+            .node = task->peer,
+            .pool = task->pool,
             .life = sim->nodes[task->peer].agent_life});
     result->data_epoch = data->epoch;
     result->sequence = data->sequence;
@@ -177,7 +182,7 @@ static int apply(struct sim *sim, int index, struct sim_task *task, struct ph_ta
         result->data_epoch = task->task->epoch;
         break;
     case PH_TASK_DEACTIVATE:
-        status = deactivate(sim, index, task->pool, result);
+        status = deactivate(sim, index, task, result);
         break;
     case PH_TASK_COPY:
         status = copy(sim, index, task, result);
@@ -189,6 +194,7 @@ static int apply(struct sim *sim, int index, struct sim_task *task, struct ph_ta
         }
         disk->data = disk->copy = (struct sim_data){0};
         disk->stored_epoch = disk->next_sequence = 0;
+        disk->marked = false;
         break;
     case PH_TASK_VM_START:
         status = vm_start(sim, index, task, result);
@@ -220,8 +226,8 @@ static void task_free(struct sim_task **slot)
 
 static void finish(struct sim *sim, struct sim_event *event);
 
-static void report(struct sim *sim, int index, struct sim_task **slot,
-    struct ph_task_result *result)
+static void report(
+    struct sim *sim, int index, struct sim_task **slot, struct ph_task_result *result)
 {
     struct sim_task *task = *slot;
     bool was_hung = task->hung;
@@ -229,8 +235,7 @@ static void report(struct sim *sim, int index, struct sim_task **slot,
     result->reason = result->status == 0 ? NULL : "the simulated driver says no";
     sim_trace(sim, sim->nodes[index].name, "task %lld of %s (kind %d %s) ends: %d",
         (long long)result->number, sim->pools[task->pool].name, (int)task->task->kind,
-        task->task->kind == PH_TASK_COPY ? task->task->peer.node : task->task->vm,
-        result->status);
+        task->task->kind == PH_TASK_COPY ? task->task->peer.node : task->task->vm, result->status);
     task_free(slot);
     struct ph_agent_event in = {
         .kind = was_hung ? PH_AE_TASK_ENDED : PH_AE_TASK_DONE, .result = result};
@@ -242,8 +247,8 @@ static void hang(struct sim *sim, int index, struct sim_task *task)
     task->hung = true;
     sim_at(sim, sim->now_us + sim_between(sim, SIM_SECOND, 60 * SIM_SECOND),
         (struct sim_event){.run = finish, .node = index, .life = task->serial});
-    struct ph_task_result result = {.number = task->task->number, .status = -ETIMEDOUT,
-        .reason = "the simulated driver hangs"};
+    struct ph_task_result result = {
+        .number = task->task->number, .status = -ETIMEDOUT, .reason = "the simulated driver hangs"};
     struct ph_agent_event in = {.kind = PH_AE_TASK_DONE, .result = &result};
     sim_agent_step(sim, index, &in);
 }

@@ -369,7 +369,8 @@ static void test_drop(void **state)
     world_done(&world, "p", PH_TASK_KILL, NULL, 0);
     world_done(&world, "p", PH_TASK_DEACTIVATE, NULL, 0);
     world_done(&world, "p", PH_TASK_DROP, NULL, -EIO);
-    world_expect(&world, PH_LOCAL_DEACTIVATING);
+    world_expect(&world, PH_LOCAL_RELEASED);
+    assert_non_null(((const struct ph_report *)world_sent(&world, PH_MSG_REPORT))->reason);
     world_run(&world, 1000, 1);
     world_done(&world, "p", PH_TASK_DROP, NULL, 0);
     world_expect(&world, PH_LOCAL_NONE);
