@@ -19,6 +19,8 @@
 /* Makes DIR's parent group (kept when there is one); path_out "" when the machine does not allow it,
  * with the reason in *why. 0, -ENOTSUP, -EPERM, -ENAMETOOLONG. */
 int ph_cgroup_parent(const char *directory, char *path_out, size_t size, struct ph_error *why);
+/* Where the parent of an agent's directory (its real path; it may be gone) is or would be. 0 or -errno. */
+int ph_cgroup_parent_path(const char *directory, char *path_out, size_t size);
 /* Makes (or finds) the group of one pool. "" as parent gives "". 0 or -errno. */
 int ph_cgroup_make(const char *parent, const char *pool, char *path_out, size_t size);
 /* Makes (or finds) PATH/PREFIX-NAME. */

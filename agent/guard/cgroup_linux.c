@@ -131,28 +131,38 @@ static int join_try(const char *path)
     return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
 }
 
+int ph_cgroup_parent_path(const char *directory, char *path_out, size_t size)
+{
+    char point[PATH_MAX], own[PATH_MAX];
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a: a short name for a long path */
+    int rv = mount_find(point, sizeof point);
+    if (rv == 0)
+        rv = own_find(point, own, sizeof own);
+    if (rv != 0)
+        return rv;
+    for (const char *at = directory; *at != '\0'; at++)
+        hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
+    int length = snprintf(path_out, size, "%s/poolherd-%016llx", own, (unsigned long long)hash);
+    return length < 0 || (size_t)length >= size ? -ENAMETOOLONG : 0;
+}
+
 int ph_cgroup_parent(const char *directory, char *path_out, size_t size, struct ph_error *why)
 {
-    char point[PATH_MAX], own[PATH_MAX], real[PATH_MAX], path[PATH_MAX];
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a: a short name for a long path */
-    int length, rv;
+    char real[PATH_MAX], path[PATH_MAX];
     path_out[0] = '\0';
     if (realpath(directory, real) == NULL)
         return ph_error_set(why, PH_NOT_FOUND, NULL, "%s: %s", directory, strerror(errno));
-    for (const char *at = real; *at != '\0'; at++)
-        hash = (hash ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
-    rv = mount_find(point, sizeof point);
-    if (rv == 0)
-        rv = own_find(point, own, sizeof own);
+    int rv = ph_cgroup_parent_path(real, path, sizeof path);
+    if (rv == 0 && strlen(path) >= size)
+        rv = -ENAMETOOLONG;
+    if (rv == -ENAMETOOLONG)
+        return rv;
     if (rv != 0) {
         ph_error_set(why, PH_FAILED, NULL,
             "cgroup v2 is not mounted: workloads that leave their process group are found by their "
             "environment only");
         return -ENOTSUP;
     }
-    length = snprintf(path, sizeof path, "%s/poolherd-%016llx", own, (unsigned long long)hash);
-    if (length < 0 || (size_t)length >= sizeof path || (size_t)length >= size)
-        return -ENAMETOOLONG;
     rv = mkdir(path, 0755) != 0 && errno != EEXIST ? -errno : join_try(path);
     if (rv != 0) {
         rmdir(path);

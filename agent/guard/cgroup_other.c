@@ -12,6 +12,14 @@ int ph_cgroup_parent(const char *directory, char *path_out, size_t size, struct 
     return -ENOTSUP;
 }
 
+int ph_cgroup_parent_path(const char *directory, char *path_out, size_t size)
+{
+    (void)directory;
+    (void)size;
+    path_out[0] = '\0';
+    return -ENOTSUP;
+}
+
 int ph_cgroup_make(const char *parent, const char *pool, char *path_out, size_t size)
 {
     (void)parent;

@@ -408,6 +408,7 @@ int ph_guard_server_init(struct ph_guard_server *server, const char *run_directo
         return ph_error_set(error, PH_BAD_INPUT, "--dir", "%s is too long a path", run_directory);
     ph_text_format(server->run_directory, sizeof server->run_directory, "%s", run_directory);
 
+    ph_guard_state_sweep();
     rv = ph_guard_state_make(run_directory);
     if (rv != 0)
         return ph_error_set(error, PH_FAILED, NULL, "%s/state: %s", run_directory, strerror(-rv));

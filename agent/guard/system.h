@@ -27,6 +27,11 @@ void ph_guard_protect(void);
 /* DIR/run/state, where lease page and table live: on tmpfs when there is one (then a link to a directory
  * there), made when it is missing. 0 or -errno. */
 int ph_guard_state_make(const char *run_directory);
+/* Takes away what guards that were killed left on tmpfs for agents whose directory is gone by now, when nothing
+ * of their pools runs. */
+void ph_guard_state_sweep(void);
+/* Notes in a directory on tmpfs whose it is. 0 or -errno. */
+int ph_guard_state_sign(const char *state_directory, const char *run_directory);
 /* Removes it and all in it, at a clean end. */
 void ph_guard_state_remove(const char *run_directory);
 

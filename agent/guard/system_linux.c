@@ -98,10 +98,11 @@ int ph_guard_state_make(const char *run_directory)
         return S_ISDIR(status.st_mode) && status.st_uid == geteuid() ? 0 : -EPERM;
     unlink(state); /* a link into a tmpfs that went with the last boot */
     if (!on_tmpfs(run_directory) && on_tmpfs("/dev/shm") && mkdtemp(memory) != NULL) {
-        if (symlink(memory, state) == 0)
-            return 0;
-        rv = -errno;
-        rmdir(memory);
+        rv = ph_guard_state_sign(memory, run_directory);
+        if (rv == 0 && symlink(memory, state) != 0)
+            rv = -errno;
+        if (rv != 0)
+            ph_tree_remove(memory);
         return rv;
     }
     return mkdir(state, 0700) != 0 ? -errno : 0;

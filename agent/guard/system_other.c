@@ -50,6 +50,17 @@ int ph_guard_state_make(const char *run_directory)
     return rv != 0 ? rv : ph_directory_make(state);
 }
 
+void ph_guard_state_sweep(void)
+{
+}
+
+int ph_guard_state_sign(const char *state_directory, const char *run_directory)
+{
+    (void)state_directory;
+    (void)run_directory;
+    return 0;
+}
+
 void ph_guard_state_remove(const char *run_directory)
 {
     char state[PATH_MAX];

@@ -490,6 +490,50 @@ static void feeds_the_watchdog_while_safe(void **state)
     free(text);
 }
 
+static void sweeps_up_after_killed_guards(void **state)
+{
+    struct fixture *fixture = *state;
+    struct ph_guard_report report = {PH_GUARD_NOTHING, 0, ""};
+    char path[PATH_MAX], left[PATH_MAX], cgroup[PATH_MAX], gone[PATH_MAX], file[PATH_MAX];
+    struct ph_error error;
+    struct stat status;
+    file_of(fixture, "pids", file);
+    file_of(fixture, "gone", gone);
+    assert_int_equal(mkdir(gone, 0700), 0);
+    struct fixture other = {.guard = NULL};
+    ph_text_format(other.directory, sizeof other.directory, "%s", gone);
+    ph_cgroup_parent(gone, other.parent, sizeof other.parent, NULL);
+    fixture_connect(&other, 500);
+    lease_begin(&other, 60000);
+    pool_add(&other, "web", other.parent[0] == '\0', cgroup);
+    pid_t pid = workload_start("sleep", file, cgroup);
+    assert_int_equal(ph_guard_add_group(other.guard, "web", pid), 0);
+    ph_path_join(path, sizeof path, gone, "run/state");
+    if (readlink(path, left, 9) < 9)
+        skip(); /* its directory is on tmpfs itself: nothing is left elsewhere */
+    assert_non_null(realpath(path, left));
+    kill(guard_pid(&other), SIGKILL);
+    news_wait(&other, PH_GUARD_GONE, &report);
+    ph_guard_disconnect(&other.guard);
+    assert_int_equal(ph_tree_remove(gone), 0);
+    /* While its workload runs, what is known of it stays. */
+    for (int round = 0; round < 2; round++) {
+        kill(guard_pid(fixture), SIGKILL);
+        news_wait(fixture, PH_GUARD_GONE, &report);
+        assert_int_equal(ph_guard_reconnect(fixture->guard, &error), 0);
+        assert_int_equal(stat(left, &status), round == 0 ? 0 : -1);
+        if (other.parent[0] != '\0')
+            assert_int_equal(stat(other.parent, &status), round == 0 ? 0 : -1);
+        if (round == 0) {
+            assert_true(runs(pid));
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+        }
+    }
+    assert_true(ph_lease_begin(fixture->page, ++generation, UINT64_MAX) == 0); /* its own stands */
+    assert_int_equal(ph_guard_add_pool(fixture->guard, "db", "", MARK), 0);
+}
+
 static void releases_mounts(void **state)
 {
     struct fixture *fixture = *state;
@@ -589,6 +633,7 @@ int main(int argc, char **argv)
         TEST(ends_when_told),
         TEST(a_long_directory_works),
         TEST(feeds_the_watchdog_while_safe),
+        TEST(sweeps_up_after_killed_guards),
         TEST(releases_mounts),
         TEST(ends_many_pools_together),
         TEST(bears_nonsense_on_its_socket),
