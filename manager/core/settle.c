@@ -252,6 +252,8 @@ void core_pool_settle(struct ph_core *core, struct core_pool *pool)
     }
     if (pool->holders_due)
         core_holders(core, pool);
+    else if (pool->copies_short)
+        core_want(core, pool); /* it still lacks a copy, whatever it was looked at for */
     core_account(core, pool);
 }
 
