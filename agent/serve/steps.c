@@ -66,16 +66,16 @@ static int activate(struct ph_running *running, bool create)
         "receiving could not be ended");
     if (rv == 0)
         rv = register_pool(running);
-    if (rv == 0)
-        rv = failed(running, driver->activate(&context, create, running->path, &running->error),
-            "the pool's data could not be activated");
+    /* The guard learns of a mount before it is made: a lease that ends in between must not leave it. */
     char mount_path[PATH_MAX] = "";
-    if (rv == 0)
-        driver->mount_path(&context, mount_path);
+    driver->mount_path(&context, mount_path);
     if (rv == 0 && mount_path[0])
         rv = failed(running,
             ph_guard_add_mount(running->shell->guard, running->task->order.pool.name, mount_path),
             "the guard did not take the mount in");
+    if (rv == 0)
+        rv = failed(running, driver->activate(&context, create, running->path, &running->error),
+            "the pool's data could not be activated");
     if (rv == 0)
         look_at_data(running, driver);
     return rv;
@@ -196,9 +196,9 @@ static int stop_vm(struct ph_running *running)
         ph_vms_context(running->shell, &running->task->order, vm, running->task->generation,
             running->path, running->cgroup, &paths, &context),
         "its directories could not be made");
-    if (rv == 0 && running->process.pid == 0 &&
-        driver->adopt(&context, &running->process) == -ENOENT)
-        return 0; /* ended already */
+    /* One that is not found has ended, and may have left others behind: stop() ends those too. */
+    if (rv == 0 && running->process.pid == 0)
+        (void)driver->adopt(&context, &running->process);
     return rv != 0 ? rv
                    : failed(running, driver->stop(&context, &running->process, &running->error),
                          "it could not be stopped");
