@@ -109,13 +109,13 @@ bool core_brake_holds(struct ph_core *core, const struct core_node *node)
 }
 
 /* Nodes that waited under a brake may be due. */
-static void look_at_silent_nodes(struct ph_core *core)
+static void look_at_silent_nodes(struct ph_core *core, uint64_t at_ms)
 {
     for (size_t i = 0; i < core->nodes.count; i++) {
         struct core_node *node = core->nodes.items[i].value;
 
         if (node->row.state == PH_NODE_SUSPECT)
-            core_node_look(core, node);
+            core_timer_set(core, &node->lease, at_ms);
     }
     look_at_silent_pools(core);
     core->attention = true;
@@ -136,7 +136,8 @@ void core_brake_check(struct ph_core *core)
     core_event(core, PH_EVENT_INFO, "takeover-resumed", &about,
         "enough nodes have returned (%zu online, %zu silent): automatic take-over goes on",
         core->online_count, core->suspect_count);
-    look_at_silent_nodes(core);
+    /* Where some return the others are about to: they get the time of a lease to do so. */
+    look_at_silent_nodes(core, core->now_ms + core->config.timing.lease_ms);
 }
 
 /* An operator's word: goes on whatever the share, until nobody is silent any more. */
@@ -145,7 +146,7 @@ void core_brake_release(struct ph_core *core)
     core->paused = false;
     core->braked = false;
     core->brake_lifted = core->suspect_count > 0;
-    look_at_silent_nodes(core);
+    look_at_silent_nodes(core, core->now_ms);
 }
 
 /* ---- terms ---- */

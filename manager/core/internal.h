@@ -339,8 +339,6 @@ void core_node_hello(struct ph_core *core, const struct ph_event_in *in);
 void core_node_beat(struct ph_core *core, const struct ph_event_in *in);
 void core_node_leaving(struct ph_core *core, const struct ph_event_in *in);
 void core_node_lease_due(struct ph_core *core, struct core_node *node);
-void core_node_look(
-    struct ph_core *core, struct core_node *node); /* arms its lease timer for now */
 void core_node_welcome(struct ph_core *core, struct core_node *node);
 void core_node_say_hello(struct ph_core *core, const struct core_node *node);
 /* Timing that nodes were told: counted by until they go by another. */

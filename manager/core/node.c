@@ -415,11 +415,6 @@ void core_node_leaving(struct ph_core *core, const struct ph_event_in *in)
 }
 
 /* ---- silence ---- */
-void core_node_look(struct ph_core *core, struct core_node *node)
-{
-    core_timer_set(core, &node->lease, core->now_ms);
-}
-
 enum ph_proof core_node_may_be_taken_over(const struct ph_core *core, const struct core_node *node)
 {
     if (core->now_ms < later_of(node->dead_ms, node->settled_ms))

@@ -124,27 +124,6 @@ static void holder_take(struct ph_core *core, struct core_peer *peer)
     core->attention = true;
 }
 
-/* The last owner, which released the pool, says at which point its data stands. Whoever has a copy of
- * the same point has the same data (agent/pools/driver.h: a release takes a sequence of its own). */
-static void home_take(struct ph_core *core, struct core_peer *peer)
-{
-    const struct ph_report *report = &peer->report;
-    struct ph_replica *row = &peer->row;
-
-    if (report->state != PH_LOCAL_RELEASED || !core_order_echoed(core, peer) ||
-        peer->order_kind != PH_ORDER_DEACTIVATE || report->data_epoch == 0 ||
-        report->data_epoch > peer->pool->row.epoch || report->data_sequence == 0 ||
-        (core_copy_usable(peer) && row->epoch == report->data_epoch &&
-            row->sequence == report->data_sequence))
-        return;
-    row->state = PH_REPLICA_COMPLETE;
-    row->epoch = report->data_epoch;
-    row->sequence = report->data_sequence;
-    row->as_of = core->wall_ms;
-    core_peer_touch(core, peer);
-    core->attention = true;
-}
-
 void core_report_take(struct ph_core *core, struct core_node *node, const struct ph_report *report)
 {
     struct core_pool *pool = core_find_pool(core, report->pool);
@@ -169,9 +148,7 @@ void core_report_take(struct ph_core *core, struct core_node *node, const struct
     if (strcmp(pool->row.node, node->row.name) == 0) {
         if (report->epoch == pool->row.epoch)
             owner_take(core, pool, report);
-    } else if (pool->row.node[0] == '\0' && strcmp(pool->row.home, node->row.name) == 0) {
-        home_take(core, peer);
-    } else {
+    } else if (pool->row.node[0] != '\0' || strcmp(pool->row.home, node->row.name) != 0) {
         holder_take(core, peer);
     }
     if (node->drain != NULL)

@@ -469,8 +469,30 @@ static void schedule_new(struct ph_core *core, struct core_pool *pool)
     }
 }
 
+/* The last owner, which released the pool, says at which point its data stands. Whoever has a copy of
+ * the same point has the same data (agent/pools/driver.h: a release takes a sequence of its own). */
+static void home_point(struct ph_core *core, struct core_pool *pool)
+{
+    struct core_peer *peer = core_find_peer(pool, pool->row.home);
+    const struct ph_report *report = peer == NULL ? NULL : &peer->report;
+    struct ph_replica *row = peer == NULL ? NULL : &peer->row;
+
+    if (peer == NULL || report->state != PH_LOCAL_RELEASED || !core_order_echoed(core, peer) ||
+        peer->order_kind != PH_ORDER_DEACTIVATE || report->data_epoch == 0 ||
+        report->data_epoch > pool->row.epoch || report->data_sequence == 0 ||
+        (core_copy_usable(peer) && row->epoch == report->data_epoch &&
+            row->sequence == report->data_sequence))
+        return;
+    row->state = PH_REPLICA_COMPLETE;
+    row->epoch = report->data_epoch;
+    row->sequence = report->data_sequence;
+    row->as_of = core->wall_ms;
+    core_peer_touch(core, peer);
+}
+
 void core_schedule(struct ph_core *core, struct core_pool *pool)
 {
+    home_point(core, pool);
     if (pool->row.desired == PH_DESIRED_INACTIVE || core_removing(pool)) {
         if (pool->row.state != PH_POOL_UNASSIGNED)
             core_pool_state(core, pool, PH_POOL_UNASSIGNED, "stopped, as declared");

@@ -1,40 +1,278 @@
 /* A node is lost, fenced, or returns: what happens to its pools, step by step. */
 #include "fixture.h"
 
-static void first_activation(void **state)
+/* One line per saved row, event and order, in the order of their doing. */
+static void expect_trace(struct fixture *fx, const char *const *lines)
 {
-    struct fixture *fx = fx_new(3, 1);
+    const char *at = fx->trace;
 
-    (void)state;
+    for (size_t i = 0; lines[i] != NULL; i++) {
+        const char *found = strstr(at, lines[i]);
+
+        if (found == NULL)
+            fail_msg("\"%s\" is missing, or not where it belongs, in:\n%s", lines[i], fx->trace);
+        at = found + strlen(lines[i]);
+    }
+}
+
+static struct fixture *web_on_n1(uint64_t seed)
+{
+    struct fixture *fx = fx_new(3, seed);
+
     fx_declare(fx, "web", 1, "n1");
-    fx_run(fx, 500);
+    fx_run(fx, 3000);
     assert_string_equal(fx_active_on(fx, "web"), "n1");
     assert_int_equal(fx_pool_row(fx, "web")->state, PH_POOL_ACTIVE);
-    assert_string_equal(fx_pool_row(fx, "web")->node, "n1");
-    fx_free(fx);
+    return fx;
 }
 
 static void killed_node(void **state)
 {
-    struct fixture *fx = fx_new(3, 2);
+    static const char *const story[] = {"event node-suspect node=n1: no beat for 1200 ms",
+        "event pool-waiting node=n1 pool=web: its node n1 is suspect",
+        "save node n1 suspect active generation=1 granting", "event node-lost node=n1",
+        "event takeover-begun node=n1 pool=web job: n1 was last heard 1705 ms ago; proof that it "
+        "runs nothing: expired",
+        "event pool-unassigned pool=web job: its node was lost",
+        "event pool-activating node=n2 pool=web job",
+        "event takeover-target node=n2 pool=web job: n2 gets it: copy 3 of epoch 1",
+        /* no more grants, and the new assignment: in one commit, before the order */
+        "save node n1 lost active generation=1\n",
+        "save pool web activating node=n2 epoch=2 home=n1", "save replica web on n1 diverged",
+        "save job 1 takeover running activating target=n2", "send n2 order web activate epoch=2",
+        "event pool-active node=n2 pool=web job: n2 runs it",
+        "event job-succeeded node=n1 pool=web job: takeover succeeded: active on n2;",
+        "save pool web active node=n2 epoch=2 home=\n", NULL};
+    struct fixture *fx = web_on_n1(2);
 
     (void)state;
-    fx_declare(fx, "web", 1, "n1");
-    fx_run(fx, 3000);
-    assert_string_equal(fx_active_on(fx, "web"), "n1");
     fx_trace_on(fx);
     fx_kill(fx, "n1");
     fx_run(fx, 3000);
-    printf("%s", fx->trace);
-    assert_int_equal(fx_pool_row(fx, "web")->state, PH_POOL_ACTIVE);
+    expect_trace(fx, story);
+    assert_int_equal(fx_job_row(fx, 1)->proof, PH_PROOF_EXPIRED);
+    assert_in_range(fx_job_row(fx, 1)->downtime_ms, 1700, 2000);
+    assert_in_range(fx_job_row(fx, 1)->data_loss_ms, 1, 4000);
+    fx_free(fx);
+}
+
+static void returning_node_keeps_its_data_aside(void **state)
+{
+    struct fixture *fx = web_on_n1(3);
+    struct core_peer *peer;
+
+    (void)state;
+    fx_kill(fx, "n1");
+    fx_run(fx, 3000);
+    fx_boot(fx, "n1");
+    fx_run(fx, 3000);
+    assert_string_equal(fx_pool_row(fx, "web")->node, "n2");
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_ONLINE);
+    assert_int_equal(fx_node_row(fx, "n1")->generation, 2);
+    assert_int_equal(fx_node_row(fx, "n1")->failures, 1);
+    peer = core_find_peer(core_find_pool(fx->core, "web"), "n1");
+    assert_non_null(peer);
+    assert_int_equal(peer->row.state, PH_REPLICA_DIVERGED);
+    assert_int_equal(peer->order_kind, PH_ORDER_HOLD); /* what it had been ordered before is over */
+    fx_free(fx);
+}
+
+static void no_copy_waits_for_the_node(void **state)
+{
+    struct fixture *fx = fx_new(3, 4);
+
+    (void)state;
+    fx_declare(fx, "web", 0, "n1");
+    fx_run(fx, 1000);
+    fx_kill(fx, "n1");
+    fx_run(fx, 5000);
+    assert_int_equal(fx_pool_row(fx, "web")->state, PH_POOL_BLOCKED);
+    assert_non_null(strstr(fx_pool_row(fx, "web")->reason, "waits for n1"));
+    assert_string_equal(fx_job_row(fx, 1)->waiting_on, fx_pool_row(fx, "web")->reason);
+    fx_boot(fx, "n1");
+    fx_run(fx, 2000);
+    assert_string_equal(fx_active_on(fx, "web"), "n1");
+    assert_int_equal(fx_pool_row(fx, "web")->epoch, 2);
+    assert_int_equal(fx_job_row(fx, 1)->state, PH_JOB_SUCCEEDED);
+    assert_int_equal(fx_job_row(fx, 1)->data_loss_ms, 0);
+    fx_free(fx);
+}
+
+static void too_old_a_copy_waits_for_a_word(void **state)
+{
+    struct fixture *fx = web_on_n1(5);
+    struct ph_pool_start start = {.accept_data_loss = true};
+
+    (void)state;
+    snprintf(start.pool, sizeof start.pool, "web");
+    core_find_pool(fx->core, "web")->row.max_data_loss_s = 5;
+    fx->no_copies = true;
+    fx_run(fx, 10000);
+    fx_kill(fx, "n1");
+    fx_run(fx, 5000);
+    assert_int_equal(fx_pool_row(fx, "web")->state, PH_POOL_BLOCKED);
+    assert_non_null(strstr(fx_pool_row(fx, "web")->reason, "--accept-data-loss"));
+    fx->no_copies = false;
+    fx_ask(fx, PH_MSG_POOL_START, &start);
+    fx_run(fx, 1000);
+    assert_string_equal(fx_active_on(fx, "web"), "n2");
+    assert_true(fx_job_row(fx, 1)->data_loss_ms > 5000);
+    fx_free(fx);
+}
+
+static void clean_reboot_within_the_lease(void **state)
+{
+    struct fixture *fx = web_on_n1(6);
+
+    (void)state;
+    /* Everything of it died and it is back before it was missed: its pools come back, with their data. */
+    fx_kill(fx, "n1");
+    fx_boot(fx, "n1");
+    fx_run(fx, 1000);
+    assert_string_equal(fx_active_on(fx, "web"), "n1");
+    assert_int_equal(fx_pool_row(fx, "web")->epoch, 2);
+    assert_int_equal(fx_node_row(fx, "n1")->generation, 2);
+    assert_int_equal(fx_node_row(fx, "n1")->failures, 0);
+    fx_free(fx);
+}
+
+static void fence(struct fixture *fx, const char *node, const char *confirm)
+{
+    struct ph_fence body = {0};
+
+    snprintf(body.node, sizeof body.node, "%s", node);
+    snprintf(body.confirm_dead, sizeof body.confirm_dead, "%s", confirm);
+    fx_ask(fx, PH_MSG_FENCE, &body);
+}
+
+static void confirmed_dead(void **state)
+{
+    struct fixture *fx = web_on_n1(7);
+
+    (void)state;
+    fence(fx, "n1", "n1"); /* it beats: not to be believed */
+    assert_non_null(strstr(fx_problem(fx), "was heard"));
+    fence(fx, "n1", "n2");
+    assert_non_null(strstr(fx_problem(fx), "repeat"));
+    fx_kill(fx, "n1");
+    fx_run(fx, 1300);
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_SUSPECT);
+    fence(fx, "n1", "n1");
+    assert_string_equal(fx_problem(fx), "");
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_FENCED);
+    assert_false(fx_node_row(fx, "n1")->granting);
+    assert_string_equal(fx_pool_row(fx, "web")->node, "n2");
+    assert_int_equal(fx_job_row(fx, 1)->proof, PH_PROOF_CONFIRMED);
+    fx_free(fx);
+}
+
+static void fence_device(void **state)
+{
+    struct fixture *fx = web_on_n1(8);
+    int64_t job;
+
+    (void)state;
+    fence(fx, "n1", "");
+    job = fx_job_of_answer(fx);
+    assert_int_equal(fx->fences, 1);
+    fx->fence_result = false;
+    fx_fence_done(fx, "n1");
+    assert_int_equal(fx_job_row(fx, job)->state, PH_JOB_FAILED);
+    assert_string_equal(fx_pool_row(fx, "web")->node, "n1");
+    fence(fx, "n1", "");
+    fx_kill(fx, "n1");
+    fx->fence_result = true;
+    fx_fence_done(fx, "n1");
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_FENCED);
+    assert_string_equal(fx_pool_row(fx, "web")->node, "n2");
+    fx_run(fx, 500);
+    assert_string_equal(fx_active_on(fx, "web"), "n2");
+    fx_fence_done(fx, "n1"); /* told twice: nothing more */
+    fx_free(fx);
+}
+
+static void fenced_and_back_before_it_was_told(void **state)
+{
+    struct fixture *fx = web_on_n1(9);
+    int64_t job;
+
+    (void)state;
+    fence(fx, "n1", "");
+    job = fx_job_of_answer(fx);
+    fx_kill(fx, "n1");
+    fx_boot(fx, "n1");
+    fx_run(fx, 1000);
+    assert_string_equal(fx_active_on(fx, "web"), "n1");
+    fx->fence_result = true;
+    fx_fence_done(fx, "n1"); /* was off, long ago: what runs there now is its own */
+    assert_int_equal(fx_job_row(fx, job)->state, PH_JOB_FAILED);
+    assert_string_equal(fx_pool_row(fx, "web")->node, "n1");
+    fx_run(fx, 1000);
+    assert_string_equal(fx_active_on(fx, "web"), "n1");
+    fx_free(fx);
+}
+
+static void by_priority_and_slots(void **state)
+{
+    struct fixture *fx = fx_new(2, 10);
+    static const char *const names[] = {"a", "b", "c", "d"};
+    int active = 0;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        fx_declare(fx, names[i], 1, "n1");
+    fx_run(fx, 3000);
+    fx->core->config.takeovers_per_node = 1;
+    core_find_pool(fx->core, "c")->row.priority = 5;
+    fx_kill(fx, "n1");
+    while (fx_node_row(fx, "n1")->state != PH_NODE_LOST)
+        fx_run(fx, 5);
+    assert_string_equal(fx_pool_row(fx, "c")->node, "n2");
+    assert_string_equal(fx_pool_row(fx, "a")->node, "");
+    assert_non_null(strstr(fx_pool_row(fx, "a")->reason, "slot"));
+    assert_int_equal(core_find_node(fx->core, "n2")->takeovers, 1);
+    fx_run(fx, 3000);
+    for (int i = 0; i < 4; i++)
+        active += strcmp(fx_active_on(fx, names[i]), "n2") == 0;
+    assert_int_equal(active, 4);
+    fx_free(fx);
+}
+
+static void next_candidate_when_activation_fails(void **state)
+{
+    struct fixture *fx = fx_new(3, 11);
+
+    (void)state;
+    fx_declare(fx, "web", 2, "n1");
+    fx_run(fx, 3000);
+    fx_local(fx_node(fx, "n2"), "web")->fail_always = true;
+    fx_local(fx_node(fx, "n3"), "web")->fail_always = true;
+    fx->core->config.retry_ms = 10;
+    fx_kill(fx, "n1");
+    fx_run(fx, 10000);
+    assert_int_equal(fx_pool_row(fx, "web")->state, PH_POOL_FAILED);
+    assert_int_equal(fx_job_row(fx, 1)->state, PH_JOB_FAILED);
+    assert_non_null(strstr(fx_pool_row(fx, "web")->reason, "--retry"));
+    fx_local(fx_node(fx, "n3"), "web")->fail_always = false;
+    fx_ask(fx, PH_MSG_POOL_START, &(struct ph_pool_start){.pool = "web", .retry = true});
+    fx_run(fx, 5000);
+    assert_string_equal(fx_active_on(fx, "web"), "n3");
     fx_free(fx);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(first_activation),
         cmocka_unit_test(killed_node),
+        cmocka_unit_test(returning_node_keeps_its_data_aside),
+        cmocka_unit_test(no_copy_waits_for_the_node),
+        cmocka_unit_test(too_old_a_copy_waits_for_a_word),
+        cmocka_unit_test(clean_reboot_within_the_lease),
+        cmocka_unit_test(confirmed_dead),
+        cmocka_unit_test(fence_device),
+        cmocka_unit_test(fenced_and_back_before_it_was_told),
+        cmocka_unit_test(by_priority_and_slots),
+        cmocka_unit_test(next_candidate_when_activation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
