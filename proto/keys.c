@@ -1,11 +1,11 @@
 #include "proto/keys.h"
 
 #include <errno.h>
+#include <czmq.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <zmq.h>
 #include "base/assert.h"
 #include "base/file.h"
 #include "proto/codec.h"
@@ -55,9 +55,9 @@ static void put(char *out, size_t size, const char *text)
     ph_text_format(out, size, "%s", text != NULL ? text : "");
 }
 
-/* Whether text is a key in Z85 (ZeroMQ RFC 32): zmq_z85_decode() reads outside its table for other
- * characters in older versions, so they are kept from it. */
-static bool key_valid(const char *text)
+/* zmq_z85_decode() reads outside its table for other characters in older versions, so they are kept
+ * from it. */
+bool ph_key_valid(const char *text)
 {
     static const char alphabet[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                    ".-:+=^!/*?&<>()[]{}@%$#";
@@ -73,15 +73,28 @@ static int bad_key(struct ph_error *error, const char *field)
         field, PH_KEY_BYTES);
 }
 
+/* zcert_destroy() only frees: both forms of the secret are overwritten in place before. */
+static void cert_wipe(zcert_t *pair)
+{
+    sodium_memzero((void *)(uintptr_t)zcert_secret_key(pair), 32);
+    sodium_memzero((void *)(uintptr_t)zcert_secret_txt(pair), PH_KEY_BYTES);
+}
+
 int ph_identity_make(const char *name, struct ph_identity_file *identity)
 {
     struct ph_identity_file made = {.name = ""};
+    zcert_t *pair;
 
     if (!ph_name_valid(name))
         return -EINVAL;
+    pair = zcert_new();
+    if (pair == NULL)
+        return -ENOTSUP; /* a ZeroMQ without CURVE */
     put(made.name, sizeof made.name, name);
-    if (zmq_curve_keypair(made.public_key, made.secret_key) != 0)
-        return -errno;
+    put(made.public_key, sizeof made.public_key, zcert_public_txt(pair));
+    put(made.secret_key, sizeof made.secret_key, zcert_secret_txt(pair));
+    cert_wipe(pair);
+    zcert_destroy(&pair);
     *identity = made;
     sodium_memzero(&made, sizeof made);
     return 0;
@@ -92,11 +105,11 @@ static int identity_from_file(
 {
     char derived[PH_KEY_BYTES + 1];
 
-    if (!key_valid(file->secret_key))
+    if (!ph_key_valid(file->secret_key))
         return bad_key(error, "secret_key");
-    if (!key_valid(file->public_key))
+    if (!ph_key_valid(file->public_key))
         return bad_key(error, "public_key");
-    if (file->manager.public_key != NULL && !key_valid(file->manager.public_key))
+    if (file->manager.public_key != NULL && !ph_key_valid(file->manager.public_key))
         return bad_key(error, "manager.public_key");
     if (zmq_curve_public(derived, file->secret_key) != 0)
         return ph_error_set(error, PH_FAILED, NULL, "this build of ZeroMQ has no CURVE");
@@ -246,7 +259,7 @@ int ph_invitation_read(const char *token, struct ph_invitation *out, struct ph_e
             "the invitation is damaged: copy the "
             "whole word that `node invite` printed");
     int rv = ph_decode(&ph_record_key_invitation, (const char *)text, bytes, &form, &inner);
-    if (rv == 0 && !key_valid(form.public_key))
+    if (rv == 0 && !ph_key_valid(form.public_key))
         rv = bad_key(&inner, "public_key");
     if (rv == 0) {
         *out = (struct ph_invitation){.expires_at = form.expires};

@@ -8,6 +8,7 @@
 #ifndef PH_PROTO_KEYS_H
 #define PH_PROTO_KEYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "poolherd/error.h"
@@ -28,6 +29,9 @@ struct ph_invitation {
     char secret[129];
     int64_t expires_at; /* wall ms */
 };
+
+/* Whether text is a CURVE key: 40 characters of Z85 (ZeroMQ RFC 32) that stand for 32 bytes. */
+bool ph_key_valid(const char *text);
 
 int ph_identity_make(const char *name, struct ph_identity_file *identity);      /* a new key pair */
 int ph_identity_load(const char *path, struct ph_identity_file *identity, struct ph_error *error);

@@ -5,8 +5,9 @@
  * itself (five bytes, the first of them zero); a peer that brings its own could squat on the one
  * another is going to have, so its messages are dropped. ZMQ_ROUTER_HANDOVER stays off.
  *
- * One ZeroMQ context per server: inproc://zeromq.zap.01 is one name per context, and each server
- * has its own idea of which keys may come in.
+ * One ZeroMQ context per server, and so none of czmq's, which has one per process:
+ * inproc://zeromq.zap.01 is one name per context, each server has its own idea of which keys may come
+ * in, and its own thread that says so.
  */
 #include "proto/wire/wire_internal.h"
 
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#include <zmq.h>
+#include <czmq.h>
 #include "base/log.h"
 #include "proto/wire/zap.h"
 
@@ -63,34 +64,24 @@ static int io_threads(uint32_t expected)
     return threads < 1 ? 1 : (int)threads;
 }
 
-static int router_prepare(struct ph_wire_server *server, const struct ph_wire_server_config *config,
-    struct ph_error *error)
+static void router_prepare(
+    struct ph_wire_server *server, const struct ph_wire_server_config *config)
 {
-    uint32_t expected = config->expected < 16 ? 16 : config->expected;
-    const int options[][2] = {
-        {ZMQ_CURVE_SERVER, 1},
-        {ZMQ_ROUTER_MANDATORY, 1},
-        {ZMQ_BACKLOG, expected < 128     ? 128
-                      : expected > 65535 ? 65535
-                                         : (int)expected},
-        /* Per connection. Received: more than this waits in the peer's own queue. Sent: a node that
-         * says hello may be owed an order for each of its pools. */
-        {ZMQ_RCVHWM, 256},
-        {ZMQ_SNDHWM, 4096},
-        /* A handshake is half a millisecond of work, and after a restart all come at once. */
-        {ZMQ_HANDSHAKE_IVL, 10000 + (int)expected},
-    };
-    size_t i;
-    int rv = ph_wire_socket_prepare(
-        server->router, config->listen, config->public_key, config->secret_key, error);
+    int expected = config->expected < 128     ? 128
+                   : config->expected > 65535 ? 65535
+                                              : (int)config->expected;
 
-    for (i = 0; rv == 0 && i < sizeof options / sizeof options[0]; i++) {
-        rv = ph_wire_set(server->router, options[i][0], options[i][1]);
-    }
-    if (rv == 0 && zmq_setsockopt(server->router, ZMQ_ZAP_DOMAIN, "poolherd", 8) != 0) {
-        rv = -zmq_errno();
-    }
-    return rv;
+    ph_wire_socket_prepare(server->router, config->listen, config->public_key, config->secret_key);
+    zsock_set_curve_server(server->router, 1);
+    zsock_set_zap_domain(server->router, "poolherd");
+    zsock_set_router_mandatory(server->router, 1);
+    zsock_set_backlog(server->router, expected);
+    /* Per connection. Received: more than this waits in the peer's own queue. Sent: a node that says
+     * hello may be owed an order for each of its pools. */
+    zsock_set_rcvhwm(server->router, 256);
+    zsock_set_sndhwm(server->router, 4096);
+    /* A handshake is half a millisecond of work, and after a restart all come at once. */
+    zsock_set_handshake_ivl(server->router, 10000 + expected);
 }
 
 static int router_bind(struct ph_wire_server *server, const char *listen, struct ph_error *error)
@@ -135,6 +126,7 @@ int ph_wire_server_new(const struct ph_wire_server_config *config,
     server->accept_context = config->context;
     zmq_msg_init(&server->text);
     zmq_msg_init(&server->payload);
+    ph_wire_prepare();
     descriptors_raise(config->expected);
     server->context = zmq_ctx_new();
     if (server->context == NULL ||
@@ -145,10 +137,8 @@ int ph_wire_server_new(const struct ph_wire_server_config *config,
         ph_error_set(error, PH_FAILED, NULL, "cannot make a ZeroMQ socket: %s", zmq_strerror(-rv));
         goto cleanup;
     }
-    rv = router_prepare(server, config, error);
-    if (rv == 0) {
-        rv = router_bind(server, config->listen, error);
-    }
+    router_prepare(server, config);
+    rv = router_bind(server, config->listen, error);
 cleanup:
     if (rv != 0) {
         ph_wire_server_destroy(&server);

@@ -1,27 +1,43 @@
 /*
  * Options and frames, the same for both ends.
  *
- * No czmq here: its zsock, zloop and zauth would each have to be worked around (signal handlers,
- * missed timers, zauth's overflow), and libzmq alone is fewer calls per message. So there is also no
- * czmq signal handler to turn off.
+ * Options go through czmq's zsock_set_*(), which take a socket of libzmq as it is: one typed call for
+ * each, and an assertion where only a mistake of ours could make it fail (keys and endpoints are
+ * checked before). Frames stay zmq_msg_t: a zframe or zmsg is an allocation and a copy per message.
  */
 #include "proto/wire/wire_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zmq.h>
+#include <pthread.h>
+#include <czmq.h>
 #include "base/text.h"
+#include "proto/keys.h"
 
 /* How long a message that was sent just before the socket was closed may still travel. */
 #define LINGER_MS 500
 
+/* Sockets of all clients of a process; an agent has one to its manager and one per copy under way. */
+#define CLIENTS_MAX 4096
+
+static void czmq_prepare(void)
+{
+    zsys_handler_set(NULL); /* first of all: else czmq takes SIGINT and SIGTERM for itself */
+    zsys_set_logstream(stderr);
+    zsys_set_max_sockets(CLIENTS_MAX);
+}
+
+void ph_wire_prepare(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, czmq_prepare);
+}
+
 int ph_wire_key_check(const char *key, const char *what, struct ph_error *error)
 {
-    static const char alphabet[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                   ".-:+=^!/*?&<>()[]{}@%$#";
-
-    if (key == NULL || strlen(key) != PH_KEY_BYTES || strspn(key, alphabet) != PH_KEY_BYTES) {
+    if (!ph_key_valid(key)) {
         return ph_error_set(error, PH_BAD_INPUT, what,
             "%s is not a CURVE key: it must be %d characters of Z85", what, PH_KEY_BYTES);
     }
@@ -73,47 +89,23 @@ static bool wants_ipv6(const char *endpoint)
     return colon != NULL && strspn(host, "0123456789.") != (size_t)(colon - host);
 }
 
-int ph_wire_set(void *socket, int option, int value)
+void ph_wire_socket_prepare(
+    void *socket, const char *endpoint, const char *public_key, const char *secret_key)
 {
-    return zmq_setsockopt(socket, option, &value, sizeof value) == 0 ? 0 : -zmq_errno();
-}
-
-int ph_wire_socket_prepare(void *socket, const char *endpoint, const char *public_key,
-    const char *secret_key, struct ph_error *error)
-{
-    const int64_t frame_max = PH_MESSAGE_BYTES_MAX;
-    /* Dead peers: the kernel's keep-alive finds idle ones, TCP_USER_TIMEOUT (ZMQ_TCP_MAXRT) those
-     * that leave data unacknowledged. Both cost nothing per message, unlike ZMQ's heartbeats, which
-     * the I/O threads would have to encrypt. */
-    static const int options[][2] = {
-        {ZMQ_LINGER, LINGER_MS},
-        {ZMQ_SNDTIMEO, 0},
-        {ZMQ_TCP_KEEPALIVE, 1},
-        {ZMQ_TCP_KEEPALIVE_IDLE, 10},
-        {ZMQ_TCP_KEEPALIVE_INTVL, 5},
-        {ZMQ_TCP_KEEPALIVE_CNT, 3},
-        {ZMQ_TCP_MAXRT, 10000},
-    };
-    size_t i;
-    int rv = 0;
-
-    for (i = 0; rv == 0 && i < sizeof options / sizeof options[0]; i++) {
-        rv = ph_wire_set(socket, options[i][0], options[i][1]);
-    }
-    if (rv == 0 && wants_ipv6(endpoint)) {
-        rv = ph_wire_set(socket, ZMQ_IPV6, 1);
-    }
-    if (rv == 0 &&
-        (zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &frame_max, sizeof frame_max) != 0 ||
-            zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, public_key, PH_KEY_BYTES + 1) != 0 ||
-            zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, secret_key, PH_KEY_BYTES + 1) != 0)) {
-        rv = -zmq_errno();
-    }
-    if (rv != 0) {
-        ph_error_set(
-            error, PH_FAILED, NULL, "cannot prepare a ZeroMQ socket: %s", zmq_strerror(-rv));
-    }
-    return rv;
+    zsock_set_linger(socket, LINGER_MS);
+    zsock_set_sndtimeo(socket, 0);
+    zsock_set_maxmsgsize(socket, PH_MESSAGE_BYTES_MAX);
+    /* Dead peers: the kernel's keep-alive finds idle ones, TCP_USER_TIMEOUT (tcp_maxrt) those that
+     * leave data unacknowledged. Both cost nothing per message, unlike ZMQ's heartbeats, which the
+     * I/O threads would have to encrypt. */
+    zsock_set_tcp_keepalive(socket, 1);
+    zsock_set_tcp_keepalive_idle(socket, 10);
+    zsock_set_tcp_keepalive_intvl(socket, 5);
+    zsock_set_tcp_keepalive_cnt(socket, 3);
+    zsock_set_tcp_maxrt(socket, 10000);
+    zsock_set_ipv6(socket, wants_ipv6(endpoint));
+    zsock_set_curve_publickey(socket, public_key);
+    zsock_set_curve_secretkey(socket, secret_key);
 }
 
 void ph_wire_context_end(void **context)

@@ -12,7 +12,11 @@
  *
  * Known traps that this module keeps away from everybody: a missing ZAP handler lets any key in; two
  * servers in one process need ZAP domains; a ROUTER must not block (MANDATORY, SNDTIMEO 0); default
- * linger loses the last message. (libzmq alone, so czmq's signal handlers never come into it.)
+ * linger loses the last message; czmq takes SIGINT and SIGTERM unless told not to.
+ *
+ * czmq: the clients' sockets and their context (zsys), every option (zsock_set_*), key pairs (zcert, in
+ * proto/keys.c). libzmq: the server's context, which must be its own for ZAP, zmq_poll and frames,
+ * which czmq would copy.
  */
 #ifndef PH_WIRE_WIRE_H
 #define PH_WIRE_WIRE_H

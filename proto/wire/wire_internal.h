@@ -11,12 +11,13 @@
 
 /* tcp://HOST:PORT with nothing missing; `listen` also allows "*" for either. 0, -EINVAL. */
 int ph_wire_endpoint_check(const char *endpoint, bool listen, struct ph_error *error);
-/* 40 characters of the Z85 alphabet. 0, -EINVAL. */
-int ph_wire_key_check(const char *key, const char *what, struct ph_error *error);
-/* Options every socket has: CURVE keys, limits, keep-alive, IPv6 where the address needs it. */
-int ph_wire_socket_prepare(void *socket, const char *endpoint, const char *public_key,
-    const char *secret_key, struct ph_error *error);
-int ph_wire_set(void *socket, int option, int value); /* 0 or -errno */
+int ph_wire_key_check(const char *key, const char *what, struct ph_error *error); /* 0, -EINVAL */
+/* Makes czmq fit for us, once per process. Before any other use of it. */
+void ph_wire_prepare(void);
+/* Options every socket has: CURVE keys, limits, keep-alive, IPv6 where the address needs it. The
+ * keys must be valid ones. */
+void ph_wire_socket_prepare(
+    void *socket, const char *endpoint, const char *public_key, const char *secret_key);
 void ph_wire_context_end(void **context);
 
 /* One frame and perhaps a second, after the routing id. 0, -EAGAIN, -EMSGSIZE: it had more frames
