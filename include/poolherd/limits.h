@@ -27,6 +27,9 @@
 /* Wire. A type's own limit stands in the catalogue; this is the most any frame may have. */
 #define PH_MESSAGE_BYTES_MAX (32 * 1024 * 1024)
 #define PH_MESSAGE_BYTES_USUAL (64 * 1024)
+#define PH_STRANGERS_MAX 64           /* unknown keys let in within PH_STRANGER_MS */
+#define PH_STRANGER_MS 15000          /* how long such a connection lasts */
+#define PH_STRANGER_BYTES_MAX (1024 * 1024) /* what it may say */
 #define PH_JSON_DEPTH_MAX 32
 #define PH_JSON_VALUES_MAX 4000000    /* values in one JSON or YAML text */
 

@@ -25,13 +25,24 @@ static int fail(const struct ph_error *error)
     return error->code == PH_BAD_INPUT ? 2 : 1;
 }
 
+/* Any key may come in, but one that is in no inventory only as a stranger: to present an invitation. */
+static bool key_known(void *context, const char *public_key)
+{
+    const struct serve_manager *manager = context;
+    const struct ph_identity *identity = ph_core_identity_by_key(manager->core, public_key);
+
+    return identity != NULL && !identity->revoked;
+}
+
 /* A free port is looked for once; later starts come back to the same one, since agents know it. */
 static int listen_on(struct serve_manager *manager, const char *listen, struct ph_error *error)
 {
     struct ph_wire_server_config config = {.listen = listen,
         .public_key = manager->house.manager.public_key,
         .secret_key = manager->house.manager.secret_key,
-        .expected = (uint32_t)manager->settings.file.agents_expected};
+        .expected = (uint32_t)manager->settings.file.agents_expected,
+        .known = key_known,
+        .context = manager};
     const char *before = manager->house.endpoint;
     const char *star = strrchr(listen, ':');
     const char *colon = strrchr(before, ':');

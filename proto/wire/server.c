@@ -3,7 +3,10 @@
  *
  * Identity: a message is its key's, never its routing id's. Routing ids are made by the ROUTER
  * itself (five bytes, the first of them zero); a peer that brings its own could squat on the one
- * another is going to have, so its messages are dropped. ZMQ_ROUTER_HANDOVER stays off.
+ * another is going to have, so its messages are dropped. ZMQ_ROUTER_HANDOVER stays off. A peer that
+ * sits on the very next id would even end the program: libzmq 4.3.4 asserts that what it makes is new,
+ * counts upwards, and draws the first with rand(), which nobody has seeded. So the start is seeded here
+ * (routing_ids_scatter), and how many ids a stranger can try is bounded (door.h).
  *
  * One ZeroMQ context per server, and so none of czmq's, which has one per process:
  * inproc://zeromq.zap.01 is one name per context, each server has its own idea of which keys may come
@@ -16,8 +19,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <sodium.h>
 #include <czmq.h>
+#include "base/assert.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "proto/wire/door.h"
 #include "proto/wire/zap.h"
 
 #define ROUTING_ID_BYTES 5
@@ -29,7 +36,9 @@
 struct ph_wire_server {
     void *context, *router, *zap;
     bool (*accept)(void *context, const char *public_key);
-    void *accept_context;
+    bool (*known)(void *context, const char *public_key);
+    void *judge_context;
+    struct ph_door door;
     char endpoint[PH_ENDPOINT_BYTES_MAX + 1];
     zmq_msg_t text, payload;
     uint64_t dropped;
@@ -102,6 +111,16 @@ static int router_bind(struct ph_wire_server *server, const char *listen, struct
     return 0;
 }
 
+static void routing_ids_scatter(void)
+{
+    unsigned seed;
+    int rv = sodium_init();
+
+    ph_assert(rv >= 0);
+    randombytes_buf(&seed, sizeof seed);
+    srand(seed);
+}
+
 int ph_wire_server_new(const struct ph_wire_server_config *config,
     struct ph_wire_server **server_out, struct ph_error *error)
 {
@@ -123,11 +142,13 @@ int ph_wire_server_new(const struct ph_wire_server_config *config,
         return -ENOMEM;
     }
     server->accept = config->accept;
-    server->accept_context = config->context;
+    server->known = config->known;
+    server->judge_context = config->context;
     zmq_msg_init(&server->text);
     zmq_msg_init(&server->payload);
     ph_wire_prepare();
     descriptors_raise(config->expected);
+    routing_ids_scatter();
     server->context = zmq_ctx_new();
     if (server->context == NULL ||
         zmq_ctx_set(server->context, ZMQ_IO_THREADS, io_threads(config->expected)) != 0 ||
@@ -138,7 +159,15 @@ int ph_wire_server_new(const struct ph_wire_server_config *config,
         goto cleanup;
     }
     router_prepare(server, config);
-    rv = router_bind(server, config->listen, error);
+    if (config->known != NULL) {
+        rv = ph_door_init(&server->door, server->context, server->router,
+            config->stranger_ms != 0 ? config->stranger_ms : PH_STRANGER_MS);
+    }
+    if (rv != 0) {
+        ph_error_set(error, PH_FAILED, NULL, "cannot watch connections: %s", zmq_strerror(-rv));
+    } else {
+        rv = router_bind(server, config->listen, error);
+    }
 cleanup:
     if (rv != 0) {
         ph_wire_server_destroy(&server);
@@ -157,6 +186,7 @@ void ph_wire_server_destroy(struct ph_wire_server **server_in)
     }
     zmq_msg_close(&server->text);
     zmq_msg_close(&server->payload);
+    ph_door_fini(&server->door);
     if (server->router != NULL) {
         zmq_close(server->router); /* before the ZAP socket, so that nobody slips in unasked */
     }
@@ -183,9 +213,39 @@ void *ph_wire_server_zap_socket(struct ph_wire_server *server)
     return server->zap;
 }
 
+static enum ph_zap_verdict judge(void *context, const char *key, const char *address)
+{
+    struct ph_wire_server *server = context;
+    uint64_t now_ms;
+
+    if (server->accept != NULL && !server->accept(server->judge_context, key)) {
+        return PH_ZAP_NO;
+    }
+    if (server->known == NULL) {
+        return PH_ZAP_YES;
+    }
+    now_ms = ph_clock_boot_ms();
+    ph_door_follow(&server->door, now_ms); /* before the answer lets its messages through */
+    return server->known(server->judge_context, key) ||
+                   ph_door_admit(&server->door, address, now_ms)
+               ? PH_ZAP_YES
+               : PH_ZAP_LATER;
+}
+
 void ph_wire_server_zap(struct ph_wire_server *server)
 {
-    ph_zap_serve(server->zap, server->accept, server->accept_context);
+    ph_zap_serve(server->zap, judge, server);
+    if (server->known != NULL) {
+        uint64_t now_ms = ph_clock_boot_ms();
+
+        ph_door_follow(&server->door, now_ms);
+        ph_door_clear(&server->door, now_ms);
+    }
+}
+
+uint64_t ph_wire_server_cut(const struct ph_wire_server *server)
+{
+    return server->door.cut;
 }
 
 uint64_t ph_wire_server_dropped(const struct ph_wire_server *server)
@@ -224,6 +284,10 @@ int ph_wire_server_receive(struct ph_wire_server *server, struct ph_wire_message
         peer->routing_bytes = (size_t)bytes;
         rv = ph_wire_frames_receive(server->router, &server->text, &server->payload, message_out);
         if (rv == 0 && message_out->bytes > 0 && peer_known(server, peer)) {
+            if (server->known != NULL) {
+                ph_door_heard(&server->door, zmq_msg_get(&server->text, ZMQ_SRCFD),
+                    server->known(server->judge_context, peer->public_key));
+            }
             return 0;
         }
         server->dropped++;

@@ -45,14 +45,19 @@ struct ph_wire_message {
 
 struct ph_wire_server;
 
-/* expected: most connections, for ZMQ_MAX_SOCKETS, the backlog and I/O threads. accept(): whether a
- * key may connect at all (NULL: any key may, and the caller judges each message). */
+/* expected: most connections, for the backlog and I/O threads. accept(): whether a key may connect at
+ * all (NULL: any key may, and the caller judges each message). known(): whether a key that may is more
+ * than a stranger (NULL: each is). PH_STRANGERS_MAX strangers are let in within stranger_ms (others
+ * try again by themselves), and each connection of one is cut after that time, or after
+ * PH_STRANGER_BYTES_MAX bytes. Both are called from ph_wire_server_zap() and _receive(). */
 struct ph_wire_server_config {
     const char *listen; /* tcp://ADDR:PORT, PORT may be * */
     const char *public_key, *secret_key;
     uint32_t expected;
     bool (*accept)(void *context, const char *public_key);
+    bool (*known)(void *context, const char *public_key);
     void *context;
+    uint32_t stranger_ms; /* 0: PH_STRANGER_MS */
 };
 int ph_wire_server_new(const struct ph_wire_server_config *config, struct ph_wire_server **server_out,
     struct ph_error *error); /* -EADDRINUSE, -EINVAL, ... with the address in *error */
@@ -62,7 +67,7 @@ const char *ph_wire_server_endpoint(const struct ph_wire_server *server); /* wit
 /* For zmq_poll: the ROUTER, and the ZAP socket (poll both for input). */
 void *ph_wire_server_socket(struct ph_wire_server *server);
 void *ph_wire_server_zap_socket(struct ph_wire_server *server);
-void ph_wire_server_zap(struct ph_wire_server *server); /* answers what waits */
+void ph_wire_server_zap(struct ph_wire_server *server); /* answers what waits, cuts strangers */
 
 /* The next message without waiting: 0, -EAGAIN. Frames beyond two, oversized or unauthenticated ones
  * are dropped here (and counted). Borrowed until the next call. */
@@ -71,8 +76,9 @@ int ph_wire_server_receive(struct ph_wire_server *server, struct ph_wire_message
  * queue is full. */
 int ph_wire_server_send(struct ph_wire_server *server, const struct ph_wire_peer *peer,
     const char *text, size_t bytes, const void *payload, size_t payload_bytes);
-/* Messages dropped by ph_wire_server_receive() so far. */
+/* Messages dropped by ph_wire_server_receive(), and strangers' connections cut, so far. */
 uint64_t ph_wire_server_dropped(const struct ph_wire_server *server);
+uint64_t ph_wire_server_cut(const struct ph_wire_server *server);
 
 struct ph_wire_client;
 

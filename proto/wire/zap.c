@@ -1,6 +1,7 @@
 #include "proto/wire/zap.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <zmq.h>
 #include "poolherd/limits.h"
@@ -69,30 +70,45 @@ static void reply_part(void *socket, const void *bytes, size_t size, int more)
     }
 }
 
-void ph_zap_serve(void *socket, ph_zap_accept *accept, void *context)
+static void reply(
+    void *socket, const struct zap_frame *request, enum ph_zap_verdict verdict, const char *key)
+{
+    static const char *const codes[] = {"200", "300", "400"}, *const texts[] = {
+                                                                  "OK", "later", "refused"};
+    bool echo = request->size <= ZAP_FRAME_BYTES_MAX;
+
+    reply_part(socket, "1.0", 3, ZMQ_SNDMORE);
+    reply_part(socket, request->bytes, echo ? request->size : 0, ZMQ_SNDMORE);
+    reply_part(socket, codes[verdict], 3, ZMQ_SNDMORE);
+    reply_part(socket, texts[verdict], strlen(texts[verdict]), ZMQ_SNDMORE);
+    reply_part(socket, key, verdict == PH_ZAP_YES ? PH_KEY_BYTES : 0, ZMQ_SNDMORE);
+    reply_part(socket, "", 0, 0);
+}
+
+void ph_zap_serve(void *socket, ph_zap_judge *judge, void *context)
 {
     struct zap_frame frames[ZAP_FRAMES];
-    char key[PH_KEY_BYTES + 1];
+    char key[PH_KEY_BYTES + 1], address[ZAP_FRAME_BYTES_MAX + 1];
     int handled;
 
     for (handled = 0; handled < REQUESTS_PER_CALL; handled++) {
+        enum ph_zap_verdict verdict = PH_ZAP_NO;
         int count = request_read(socket, frames);
-        bool good;
 
         if (count == 0) {
             return;
         }
-        good = count == ZAP_FRAMES && frame_is(&frames[0], "1.0") &&
-               frame_is(&frames[5], "CURVE") && frames[6].size == CURVE_KEY_BYTES &&
-               frames[1].size <= ZAP_FRAME_BYTES_MAX &&
-               zmq_z85_encode(key, frames[6].bytes, CURVE_KEY_BYTES) != NULL &&
-               (accept == NULL || accept(context, key));
-        reply_part(socket, "1.0", 3, ZMQ_SNDMORE);
-        reply_part(socket, frames[1].bytes,
-            count > 1 && frames[1].size <= ZAP_FRAME_BYTES_MAX ? frames[1].size : 0, ZMQ_SNDMORE);
-        reply_part(socket, good ? "200" : "400", 3, ZMQ_SNDMORE);
-        reply_part(socket, good ? "OK" : "refused", good ? 2 : 7, ZMQ_SNDMORE);
-        reply_part(socket, key, good ? PH_KEY_BYTES : 0, ZMQ_SNDMORE);
-        reply_part(socket, "", 0, 0);
+        if (count == ZAP_FRAMES && frame_is(&frames[0], "1.0") && frame_is(&frames[5], "CURVE") &&
+            frames[6].size == CURVE_KEY_BYTES && frames[1].size <= ZAP_FRAME_BYTES_MAX &&
+            frames[3].size <= ZAP_FRAME_BYTES_MAX &&
+            zmq_z85_encode(key, frames[6].bytes, CURVE_KEY_BYTES) != NULL) {
+            memcpy(address, frames[3].bytes, frames[3].size);
+            address[frames[3].size] = '\0';
+            verdict = judge(context, key, address);
+        }
+        if (count < 2) {
+            frames[1].size = 0;
+        }
+        reply(socket, &frames[1], verdict, key);
     }
 }
