@@ -129,6 +129,12 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* What was due by now was done in this step, or waits for something whose end touches the pool. */
+static uint64_t later(const struct ph_agent *agent, uint64_t at_ms)
+{
+    return at_ms > agent->now_ms ? at_ms : PH_NEVER;
+}
+
 static uint64_t pool_wake_ms(const struct ph_agent *agent, const struct ph_agent_pool *pool)
 {
     uint64_t wake_ms = ph_agent_reports_wake_ms(agent, pool);
@@ -139,12 +145,9 @@ static uint64_t pool_wake_ms(const struct ph_agent *agent, const struct ph_agent
     if (!ph_agent_may_act(agent)) {
         return wake_ms; /* the guard's word, or a lease, touches every pool */
     }
-    wake_ms = least(wake_ms, ph_agent_vms_wake_ms(pool));
-    wake_ms = least(wake_ms, ph_agent_last_copies_wake_ms(agent, pool));
-    if (pool->retry_ms > agent->now_ms) {
-        wake_ms = least(wake_ms, pool->retry_ms);
-    }
-    return wake_ms;
+    wake_ms = least(wake_ms, later(agent, ph_agent_vms_wake_ms(pool)));
+    wake_ms = least(wake_ms, later(agent, ph_agent_last_copies_wake_ms(agent, pool)));
+    return least(wake_ms, later(agent, pool->retry_ms));
 }
 
 /* The guard is gone and the lease is over: what runs has nobody else to end it. */

@@ -60,6 +60,10 @@ bool sim_next(struct sim *sim, uint64_t until_us)
         return false;
     }
     struct sim_event event = pop(&sim->queue);
+    sim->queue.at_once = event.at_us == sim->now_us ? sim->queue.at_once + 1 : 0;
+    if (sim->queue.at_once > 1000000) {
+        sim_fail(sim, "somebody is due again and again, and time stands still");
+    }
     sim->now_us = event.at_us;
     event.run(sim, &event);
     return true;

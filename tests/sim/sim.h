@@ -34,6 +34,7 @@ struct sim_queue {
     size_t count, room;
     struct sim_event *items;
     uint64_t order;
+    uint64_t at_once; /* events in a row without time passing */
 };
 void sim_at(struct sim *sim, uint64_t at_us, struct sim_event event);
 bool sim_next(

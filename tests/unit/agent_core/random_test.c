@@ -124,6 +124,8 @@ static void pass_time(struct run *run)
             world_grant(world, 1, &run->beat);
             note_sent(run);
         }
+        /* A deadline that stays where it is after its tick would spin for ever. */
+        assert_true(world->crashed || ph_agent_next_deadline_ms(world->agent) > world->now_ms);
     }
     world->now_ms = end_ms;
 }
