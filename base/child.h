@@ -10,9 +10,9 @@
 #include <sys/types.h>
 
 struct ph_child_result {
-    int exit_status;   /* 0..255, or -1 when a signal or the time limit ended it */
-    int signal;        /* the signal that ended it, else 0 */
-    int timed_out;     /* 1 when the limit did */
+    int exit_status; /* 0..255, or -1 when a signal or the time limit ended it */
+    int signal;      /* the signal that ended it, else 0 */
+    int timed_out;   /* 1 when the limit did */
     size_t output_bytes;
     char output[8192]; /* stdout and stderr together: the last bytes, terminated */
 };

@@ -41,7 +41,8 @@ struct ph_texts {
 };
 
 int ph_texts_add(struct ph_texts *texts, const char *item); /* copies; 0 or -ENOMEM */
-int ph_texts_copy(struct ph_texts *to, const struct ph_texts *from); /* to: initialised, is replaced */
+/* to: initialised, is replaced */
+int ph_texts_copy(struct ph_texts *to, const struct ph_texts *from);
 bool ph_texts_contain(const struct ph_texts *texts, const char *item);
 bool ph_texts_equal(const struct ph_texts *a, const struct ph_texts *b);
 void ph_texts_fini(struct ph_texts *texts); /* also leaves it empty and usable */

@@ -29,9 +29,11 @@
     O(WAIT, "wait", 'w', NULL, "wait until it is done; exit status 1 when it failed")              \
     O(MAX_PARALLEL, "max-parallel", 0, "N", "moves at a time (default: the manager's)")            \
     O(DEADLINE, "deadline", 0, "SECONDS", "give up after this, leaving the rest where it is")      \
-    O(CONFIRM_DEAD, "confirm-dead", 0, "NAME", "swear that this node is off: its pools move at once") \
+    O(CONFIRM_DEAD, "confirm-dead", 0, "NAME",                                                     \
+        "swear that this node is off: its pools move at once")                                     \
     O(TO, "to", 't', "NODE", "the node to move to (default: the best one)")                        \
-    O(ACCEPT_DATA_LOSS, "accept-data-loss", 0, NULL, "start from the freshest copy whatever its age") \
+    O(ACCEPT_DATA_LOSS, "accept-data-loss", 0, NULL,                                               \
+        "start from the freshest copy whatever its age")                                           \
     O(RETRY, "retry", 0, NULL, "forget earlier failures and try again")                            \
     O(DESTROY_DATA, "destroy-data", 0, NULL, "also delete its data on every node")                 \
     O(ALL, "all", 'a', NULL, "ended ones too")                                                     \
@@ -62,9 +64,10 @@ extern const struct ph_cli_option_description ph_cli_options[PH_CLI_OPTION_COUNT
 
 /* What a command runs with. */
 struct ph_cli {
-    const char *value[PH_CLI_OPTION_COUNT]; /* "" for a given option without argument; NULL: not given */
-    const char *argument;                   /* NULL: none */
-    struct ph_client *client;               /* NULL when the command needs none */
+    /* "" for a given option without argument; NULL: not given */
+    const char *value[PH_CLI_OPTION_COUNT];
+    const char *argument;     /* NULL: none */
+    struct ph_client *client; /* NULL when the command needs none */
     uint32_t timeout_ms;
     bool json, colour, terminal;
 };
@@ -72,10 +75,10 @@ struct ph_cli {
 enum ph_cli_argument { PH_CLI_NO_ARGUMENT, PH_CLI_ARGUMENT, PH_CLI_MAY_ARGUMENT };
 
 struct ph_cli_command {
-    const char *words; /* "node drain" */
+    const char *words;         /* "node drain" */
     const char *argument_name; /* "NAME"; NULL: takes none; "[X]": optional */
-    uint64_t options;  /* besides the global ones */
-    bool local;        /* needs no manager */
+    uint64_t options;          /* besides the global ones */
+    bool local;                /* needs no manager */
     int (*run)(struct ph_cli *cli, struct ph_error *error);
     const char *completes; /* what its argument is: "node", "pool", "job", "word..." or NULL */
     const char *summary;
@@ -127,14 +130,15 @@ void ph_cli_help_command(const struct ph_cli_command *command);
 
 /* ask.c: requests by their records. Answers are initialised and replaced. */
 int ph_cli_ask(struct ph_cli *cli, const char *type, const struct ph_record *request_record,
-    const void *request, const struct ph_record *answer_record, void *answer, struct ph_error *error);
+    const void *request, const struct ph_record *answer_record, void *answer,
+    struct ph_error *error);
 /* The whole number given with an option, or `otherwise` when it was not given. PH_BAD_INPUT. */
 int ph_cli_number(const struct ph_cli *cli, enum ph_cli_option option, int64_t otherwise,
     int64_t *number_out, struct ph_error *error);
 bool ph_cli_given(const struct ph_cli *cli, enum ph_cli_option option);
 /* Copies a name from the command line into a NAME member; bad input names `field`. */
-int ph_cli_name(const char *text, const char *field, char out[PH_NAME_BYTES_MAX + 1],
-    struct ph_error *error);
+int ph_cli_name(
+    const char *text, const char *field, char out[PH_NAME_BYTES_MAX + 1], struct ph_error *error);
 
 /* wait.c: follows a job to its end, showing progress unless --json. 0 when it succeeded. */
 int ph_cli_follow(struct ph_cli *cli, int64_t job, struct ph_error *error);

@@ -144,8 +144,8 @@ static void print_line(struct ph_cli *cli, const struct ph_job *job, bool child)
     printf("%s%-9s %-16s ", child ? "  " : "", ph_enum_word(&ph_enum_job_kind, (int)job->kind),
         job->pool[0] ? job->pool : job->node);
     print_bar(job, 24);
-    printf("  %s%s%s", ph_colour(cli, state), job->state == PH_JOB_RUNNING && job->pool[0] ? phase : state,
-        ph_colour_end(cli));
+    printf("  %s%s%s", ph_colour(cli, state),
+        job->state == PH_JOB_RUNNING && job->pool[0] ? phase : state, ph_colour_end(cli));
     if (job->target[0])
         printf(" -> %s", job->target);
     if (job->state == PH_JOB_SUCCEEDED && job->pool[0] && job->downtime_ms >= 0)

@@ -14,11 +14,12 @@
 
 enum ph_store_result {
     PH_STORE_OK,
-    PH_STORE_CONSTRAINT,  /* refused by a constraint; nothing of the batch was stored */
-    PH_STORE_NOT_ACTIVE,  /* another manager has activated the store since */
-    PH_STORE_UNAVAILABLE, /* disk full, I/O error: outcome known: not stored. Nor are the batches given
-                             before its done() returned, since they may build on it */
-    PH_STORE_UNKNOWN      /* the outcome is not known: end the process and reload */
+    PH_STORE_CONSTRAINT, /* refused by a constraint; nothing of the batch was stored */
+    PH_STORE_NOT_ACTIVE, /* another manager has activated the store since */
+    /* disk full, I/O error: outcome known: not stored. Nor are the batches given
+       before its done() returned, since they may build on it */
+    PH_STORE_UNAVAILABLE,
+    PH_STORE_UNKNOWN /* the outcome is not known: end the process and reload */
 };
 
 enum ph_store_schema { PH_SCHEMA_MANAGER, PH_SCHEMA_AGENT };
@@ -42,8 +43,8 @@ int ph_store_open(const char *path, enum ph_store_schema schema, ph_store_done *
  * durably, before it returns, after all batches queued so far. From then on batches of an earlier
  * activation get NOT_ACTIVE; so do batches of a store that never activated, once another has. A batch
  * that saves these two keys of meta itself is refused (CONSTRAINT). Managers only. */
-int ph_store_activate(struct ph_store *store, const char *manager_id, int64_t *term_out,
-    struct ph_error *error);
+int ph_store_activate(
+    struct ph_store *store, const char *manager_id, int64_t *term_out, struct ph_error *error);
 /* As above, with a term greater than `above` too (--advance-term: a manager that saw a higher one). */
 int ph_store_activate_above(struct ph_store *store, const char *manager_id, int64_t above,
     int64_t *term_out, struct ph_error *error);

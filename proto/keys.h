@@ -33,7 +33,7 @@ struct ph_invitation {
 /* Whether text is a CURVE key: 40 characters of Z85 (ZeroMQ RFC 32) that stand for 32 bytes. */
 bool ph_key_valid(const char *text);
 
-int ph_identity_make(const char *name, struct ph_identity_file *identity);      /* a new key pair */
+int ph_identity_make(const char *name, struct ph_identity_file *identity); /* a new key pair */
 int ph_identity_load(const char *path, struct ph_identity_file *identity, struct ph_error *error);
 int ph_identity_save(const char *path, const struct ph_identity_file *identity); /* durable, 0600 */
 

@@ -44,14 +44,14 @@ enum ph_field_kind {
 };
 
 /* Flags of a field. */
-#define PH_OPT 0u       /* may be absent: then it is zero/empty */
-#define PH_REQ 1u       /* must be present in JSON, and not "" for NAME, and for TEXT with min > 0 */
-#define PH_KEY 3u       /* part of the primary key; implies PH_REQ */
-#define PH_SECRET 4u    /* in no view, no log, no --json */
+#define PH_OPT 0u    /* may be absent: then it is zero/empty */
+#define PH_REQ 1u    /* must be present in JSON, and not "" for NAME, and for TEXT with min > 0 */
+#define PH_KEY 3u    /* part of the primary key; implies PH_REQ */
+#define PH_SECRET 4u /* in no view, no log, no --json */
 
 struct ph_enum {
-    const char *name;          /* "node_state" */
-    const char *const *words;  /* words[value]; count of them */
+    const char *name;         /* "node_state" */
+    const char *const *words; /* words[value]; count of them */
     const char *const *docs;
     size_t count;
 };
@@ -70,8 +70,8 @@ struct ph_field {
 };
 
 struct ph_record {
-    const char *name;   /* "node"; also the SQL table's singular */
-    size_t size;        /* of the struct */
+    const char *name; /* "node"; also the SQL table's singular */
+    size_t size;      /* of the struct */
     size_t field_count;
     const struct ph_field *fields;
     const char *doc;
@@ -130,7 +130,7 @@ int ph_many_reserve(const struct ph_record *item_record, struct ph_many *many, s
 
 #define PH_ENUM_VALUE(symbol, word, doc) symbol,
 #define PH_DECLARE_ENUM(name)                                                                      \
-    enum ph_##name { PH_VALUES_##name(PH_ENUM_VALUE) };                                            \
+    enum ph_##name{PH_VALUES_##name(PH_ENUM_VALUE)};                                               \
     extern const struct ph_enum ph_enum_##name;
 
 #define PH_DECLARE_RECORD(name)                                                                    \

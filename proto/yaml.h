@@ -27,7 +27,8 @@ struct ph_yaml {
  * in all complaints of this header. -EINVAL, -ENOMEM. */
 int ph_yaml_parse(const char *text, size_t bytes, const char *file, struct ph_yaml **root_out,
     struct ph_error *error);
-int ph_yaml_read(const char *path, struct ph_yaml **root_out, struct ph_error *error); /* "-": stdin */
+/* "-": stdin */
+int ph_yaml_read(const char *path, struct ph_yaml **root_out, struct ph_error *error);
 void ph_yaml_destroy(struct ph_yaml **root);
 
 const struct ph_yaml *ph_yaml_get(const struct ph_yaml *mapping, const char *key); /* or NULL */

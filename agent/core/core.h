@@ -17,54 +17,59 @@
 struct ph_agent;
 
 enum ph_task_kind {
-    PH_TASK_ACTIVATE,   /* driver: data to the active place; result: data_epoch */
-    PH_TASK_DEACTIVATE, /* driver: release the data; result: data_epoch, and sequence: the number the
-                           released data goes by and its last copies will have, above every copy made
-                           while it ran (0: the core takes the last one it knows + 1) */
-    PH_TASK_COPY,       /* driver + stream: one copy to peer; result: sequence, age_ms, bytes, hash */
-    PH_TASK_DROP,       /* driver: remove every trace */
-    PH_TASK_VM_START,   /* workload driver; result: pid */
-    PH_TASK_VM_STOP,    /* workload driver: signal, wait, kill; done when nothing is left of it */
-    PH_TASK_KILL        /* everything of the pool at once (cgroup.kill), then wait until empty */
+    PH_TASK_ACTIVATE, /* driver: data to the active place; result: data_epoch */
+    /* driver: release the data; result: data_epoch, and sequence: the number the
+       released data goes by and its last copies will have, above every copy made
+       while it ran (0: the core takes the last one it knows + 1) */
+    PH_TASK_DEACTIVATE,
+    /* driver + stream: one copy to peer; result: sequence, age_ms, bytes, hash */
+    PH_TASK_COPY,
+    PH_TASK_DROP,     /* driver: remove every trace */
+    PH_TASK_VM_START, /* workload driver; result: pid */
+    PH_TASK_VM_STOP,  /* workload driver: signal, wait, kill; done when nothing is left of it */
+    PH_TASK_KILL      /* everything of the pool at once (cgroup.kill), then wait until empty */
 };
 
 struct ph_task {
-    int64_t number;     /* ascending; names the task in its result */
+    int64_t number; /* ascending; names the task in its result */
     enum ph_task_kind kind;
     int64_t epoch;
     int64_t generation; /* of the lease it is started under */
-    struct ph_order order; /* owned copy: pool, create; vms: of VM_START and VM_STOP the one VM meant,
-                              else all (KILL: with those being removed) */
+    /* owned copy: pool, create; vms: of VM_START and VM_STOP the one VM meant,
+       else all (KILL: with those being removed) */
+    struct ph_order order;
     char vm[PH_NAME_BYTES_MAX + 1];
-    struct ph_peer peer;   /* COPY: to whom */
-    bool last;             /* COPY: the pool is released: this is the final copy */
-    uint64_t timeout_ms;   /* after which the shell reports TASK_DONE with -ETIMEDOUT, though it may
+    struct ph_peer peer; /* COPY: to whom */
+    bool last;           /* COPY: the pool is released: this is the final copy */
+    uint64_t timeout_ms; /* after which the shell reports TASK_DONE with -ETIMEDOUT, though it may
                               still hang; its real end is then reported as TASK_ENDED */
 };
 
 struct ph_task_result {
     int64_t number;
-    int status;            /* 0 or negative errno */
-    const char *reason;    /* when status != 0: a sentence with the next step; borrowed */
-    int64_t pid;           /* VM_START */
+    int status;         /* 0 or negative errno */
+    const char *reason; /* when status != 0: a sentence with the next step; borrowed */
+    int64_t pid;        /* VM_START */
     int64_t data_epoch, sequence, age_ms, bytes;
     const char *hash;
 };
 
 enum ph_agent_event_kind {
     PH_AE_TICK,
-    PH_AE_MESSAGE,     /* from the manager's key: type, body */
-    PH_AE_TASK_DONE,   /* result; -ETIMEDOUT means "hangs", a tool that ran out of time is -EIO */
-    PH_AE_TASK_ENDED,  /* result: the real end of a task that was reported as -ETIMEDOUT */
+    PH_AE_MESSAGE,       /* from the manager's key: type, body */
+    PH_AE_TASK_DONE,     /* result; -ETIMEDOUT means "hangs", a tool that ran out of time is -EIO */
+    PH_AE_TASK_ENDED,    /* result: the real end of a task that was reported as -ETIMEDOUT */
     PH_AE_TASK_PROGRESS, /* COPY: result->bytes so far, progress in result->sequence (0..100) */
-    PH_AE_VM_ENDED,    /* pool, vm, pid (0: unknown), exit_status (-1: by signal or unknown) */
-    PH_AE_VM_ADOPTED,  /* at start: pool, vm, pid: still running from before */
-    PH_AE_GUARD_ENDED, /* lease `generation` ended. pool NULL: everything is stopped and released, the
-                          page is clean; else `pool` is one that it could not stop (yet) */
-    PH_AE_GUARD_LOST,  /* the guard is gone; the shell starts another */
-    PH_AE_GUARD_READY, /* connected; generation, deadline_ms and clean as the page has them (0: none) */
+    PH_AE_VM_ENDED,      /* pool, vm, pid (0: unknown), exit_status (-1: by signal or unknown) */
+    PH_AE_VM_ADOPTED,    /* at start: pool, vm, pid: still running from before */
+    /* lease `generation` ended. pool NULL: everything is stopped and released, the
+       page is clean; else `pool` is one that it could not stop (yet) */
+    PH_AE_GUARD_ENDED,
+    PH_AE_GUARD_LOST, /* the guard is gone; the shell starts another */
+    /* connected; generation, deadline_ms and clean as the page has them (0: none) */
+    PH_AE_GUARD_READY,
     PH_AE_COPY_RECEIVED, /* a holder's stream ended well: pool, result->data_epoch, ->sequence */
-    PH_AE_LEAVE        /* --leave: ask to be drained */
+    PH_AE_LEAVE          /* --leave: ask to be drained */
 };
 
 struct ph_agent_event {
@@ -79,21 +84,24 @@ struct ph_agent_event {
     int exit_status;
     int64_t generation;
     uint64_t deadline_ms;
-    int64_t clean;     /* GUARD_READY: highest generation of whose lease nothing is left */
+    int64_t clean; /* GUARD_READY: highest generation of whose lease nothing is left */
 };
 
 enum ph_agent_effect_kind {
-    PH_AF_SEND,    /* to the manager, after the saves before it are durable (a beat: at once) */
-    PH_AF_SAVE,    /* record, value */
+    PH_AF_SEND, /* to the manager, after the saves before it are durable (a beat: at once) */
+    PH_AF_SAVE, /* record, value */
     PH_AF_REMOVE,
-    PH_AF_LEASE,   /* extend (or begin) lease `generation` to deadline_ms at the guard's page; at_once
-                      unless the same step saved a new term. -EBUSY or -ESTALE there: do nothing */
-    PH_AF_TASK,    /* start; after the saves before it are durable. Owns task */
-    PH_AF_CANCEL,  /* task `number`: set its `cancelled`; its end is reported as ever (-ECANCELED) */
-    PH_AF_ALLOW,   /* order: accept data for this pool from order->sources at order->epoch or higher;
-                      with kind other than hold: accept none */
-    PH_AF_NOTE,    /* log `text` at `level`; no save to wait for */
-    PH_AF_END      /* end this process; text says why (another agent with this identity; has left) */
+    /* extend (or begin) lease `generation` to deadline_ms at the guard's page; at_once
+       unless the same step saved a new term. -EBUSY or -ESTALE there: do nothing */
+    PH_AF_LEASE,
+    PH_AF_TASK, /* start; after the saves before it are durable. Owns task */
+    /* task `number`: set its `cancelled`; its end is reported as ever (-ECANCELED) */
+    PH_AF_CANCEL,
+    /* order: accept data for this pool from order->sources at order->epoch or higher;
+       with kind other than hold: accept none */
+    PH_AF_ALLOW,
+    PH_AF_NOTE, /* log `text` at `level`; no save to wait for */
+    PH_AF_END   /* end this process; text says why (another agent with this identity; has left) */
 };
 
 struct ph_agent_effect {
@@ -101,7 +109,7 @@ struct ph_agent_effect {
     bool at_once; /* SEND, LEASE: waits for no save */
     enum ph_message_type type;
     const struct ph_record *record;
-    void *value; /* owned */
+    void *value;          /* owned */
     struct ph_task *task; /* owned; ph_task_destroy() when it was taken out */
     int64_t number;       /* CANCEL */
     int64_t generation;
@@ -122,8 +130,9 @@ void ph_task_destroy(struct ph_task **task);
 struct ph_agent_facts {
     const char *name;
     const char *instance, *previous; /* random id of this process; of the one before, or "" */
-    struct ph_hello hello;           /* endpoint, labels, drivers, sizes, boot_id, version: the rest is the core's */
-    int copies_parallel;             /* copies under way at once; 0: 2 */
+    /* endpoint, labels, drivers, sizes, boot_id, version: the rest is the core's */
+    struct ph_hello hello;
+    int copies_parallel; /* copies under way at once; 0: 2 */
 };
 
 int ph_agent_new(const struct ph_agent_facts *facts, struct ph_agent **agent_out);
@@ -139,8 +148,8 @@ int ph_agent_load(struct ph_agent *agent, const struct ph_record *record, const 
 int ph_agent_load_data(struct ph_agent *agent, const char *pool, int64_t data_epoch,
     int64_t data_sequence, bool active_data);
 
-int ph_agent_step(struct ph_agent *agent, const struct ph_agent_event *event,
-    struct ph_agent_effects *effects);
+int ph_agent_step(
+    struct ph_agent *agent, const struct ph_agent_event *event, struct ph_agent_effects *effects);
 uint64_t ph_agent_next_deadline_ms(const struct ph_agent *agent);
 bool ph_agent_validate(const struct ph_agent *agent, struct ph_error *error);
 

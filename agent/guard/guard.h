@@ -28,8 +28,8 @@ struct ph_guard_settings {
 };
 
 /* Connects to DIR's guard, starting `program` when none answers. 0 or -errno with *error. */
-int ph_guard_connect_with(const struct ph_guard_settings *settings, struct ph_guard **guard_out,
-    struct ph_error *error);
+int ph_guard_connect_with(
+    const struct ph_guard_settings *settings, struct ph_guard **guard_out, struct ph_error *error);
 /* The same, without a watchdog. */
 int ph_guard_connect(const char *directory, const char *program, uint64_t stop_ms,
     struct ph_guard **guard_out, struct ph_error *error);
@@ -46,8 +46,8 @@ int ph_guard_fd(const struct ph_guard *guard);
 enum ph_guard_news { PH_GUARD_NOTHING, PH_GUARD_ENDED, PH_GUARD_STUCK, PH_GUARD_GONE };
 struct ph_guard_report {
     enum ph_guard_news news;
-    int64_t generation;                /* ENDED: everything of it is stopped; page is clean */
-    char pool[PH_NAME_BYTES_MAX + 1];  /* STUCK */
+    int64_t generation;               /* ENDED: everything of it is stopped; page is clean */
+    char pool[PH_NAME_BYTES_MAX + 1]; /* STUCK */
 };
 int ph_guard_read(struct ph_guard *guard, struct ph_guard_report *report_out);
 
@@ -57,7 +57,8 @@ int ph_guard_read(struct ph_guard *guard, struct ph_guard_report *report_out);
  * on this machine. Registering again adds to what is known. The add functions answer -ESTALE without a
  * valid lease (nothing may run then), -EBUSY while the pool is being killed, -ESRCH for a process that
  * is not there, -EINVAL, -ENOSPC, -ETIMEDOUT, -ENOTCONN; -ENOENT: add the pool first. */
-int ph_guard_add_pool(struct ph_guard *guard, const char *pool, const char *cgroup, const char *marker);
+int ph_guard_add_pool(
+    struct ph_guard *guard, const char *pool, const char *cgroup, const char *marker);
 int ph_guard_add_group(struct ph_guard *guard, const char *pool, pid_t group);
 int ph_guard_add_mount(struct ph_guard *guard, const char *pool, const char *path);
 /* Nothing of it runs any more; -EBUSY when something does: then it stays registered. */

@@ -24,7 +24,7 @@
 #include "proto/catalogue.h"
 
 struct ph_pool_context {
-    const char *directory;      /* the agent's DIR */
+    const char *directory; /* the agent's DIR */
     const struct ph_pool *pool;
     int64_t epoch;
     const atomic_bool *cancelled; /* set: end soon with -ECANCELED */
@@ -32,12 +32,12 @@ struct ph_pool_context {
 
 /* What is on this node's disk of a pool. */
 struct ph_pool_data {
-    bool exists;          /* any trace */
-    bool active_data;     /* data/ is there: this node was its owner */
-    int64_t epoch;        /* stored epoch */
-    int64_t copy_epoch;   /* of the newest complete copy (or of data/, when that is newer) */
+    bool exists;           /* any trace */
+    bool active_data;      /* data/ is there: this node was its owner */
+    int64_t epoch;         /* stored epoch */
+    int64_t copy_epoch;    /* of the newest complete copy (or of data/, when that is newer) */
     int64_t copy_sequence; /* of data/: the release's number, else of the last copy begun */
-    int64_t copy_as_of;   /* wall ms */
+    int64_t copy_as_of;    /* wall ms */
 };
 
 /* A copy as made or received. */
@@ -79,7 +79,7 @@ struct ph_pool_driver {
 };
 
 const struct ph_pool_driver *ph_pool_driver_find(const char *name); /* or NULL */
-extern const struct ph_pool_driver *const ph_pool_drivers[]; /* NULL-terminated */
+extern const struct ph_pool_driver *const ph_pool_drivers[];        /* NULL-terminated */
 
 /* Where poolherd-bridge is, when not beside this program, one directory up or on PATH. Call before any
  * thread is started. */

@@ -11,8 +11,8 @@
 
 /* Fills *config (initialised) with defaults, the file and the command line. -EINVAL or -errno with
  * *error naming file, line, field. */
-int ph_settings_read(const struct ph_agent_options *options, struct ph_agent_config *config,
-    struct ph_error *error);
+int ph_settings_read(
+    const struct ph_agent_options *options, struct ph_agent_config *config, struct ph_error *error);
 
 /* Loads DIR/agent.identity, or enrols with options->token and then loads it. */
 int ph_settings_identity(const struct ph_agent_options *options, const char *wanted_name,

@@ -29,7 +29,7 @@ struct ph_note {
     enum ph_note_kind kind;
     uint64_t batch; /* COMMITTED */
     enum ph_store_result result;
-    struct ph_running *running; /* TASK_DONE */
+    struct ph_running *running;       /* TASK_DONE */
     char pool[PH_NAME_BYTES_MAX + 1]; /* COPY_RECEIVED */
     int64_t epoch, sequence;
     char message[256];
@@ -47,7 +47,8 @@ void ph_mailbox_fini(struct ph_mailbox *mailbox);
  * the core waiting for ever, and a restarted agent adopts everything. */
 struct ph_note *ph_note_new(enum ph_note_kind kind);
 void ph_mailbox_put(struct ph_mailbox *mailbox, struct ph_note *note);
-struct ph_note *ph_mailbox_take(struct ph_mailbox *mailbox); /* all of them as a list; freed by caller */
+/* all of them as a list; freed by caller */
+struct ph_note *ph_mailbox_take(struct ph_mailbox *mailbox);
 
 /* ---- places.c: pools as the shell knows them ---- */
 
@@ -75,7 +76,7 @@ struct ph_running {
     struct ph_shell *shell; /* only its constant parts: see ph_step_run() */
     struct ph_task *task;   /* owned */
     uint64_t deadline_ms;
-    bool overdue;                /* -ETIMEDOUT was told to the core, the thread still works */
+    bool overdue; /* -ETIMEDOUT was told to the core, the thread still works */
     atomic_bool cancelled;
     struct ph_work_process process; /* VM_STOP: whom */
     char path[PATH_MAX];            /* of the active data; ACTIVATE fills it */
@@ -130,7 +131,7 @@ struct ph_shell {
 
     uint64_t trim_at_ms;     /* next look at the logs */
     uint64_t guard_retry_ms; /* 0: connected */
-    bool leaving; /* the node is being drained for --leave */
+    bool leaving;            /* the node is being drained for --leave */
     bool ending;
     char ending_reason[PH_TEXT_BYTES_MAX];
     int exit_code; /* enum ph_code */
@@ -142,7 +143,8 @@ void ph_shell_committed(struct ph_shell *shell, const struct ph_note *note);
 void ph_shell_end(struct ph_shell *shell, enum ph_code code, const char *reason);
 
 /* places.c */
-struct ph_place_here *ph_place_here(struct ph_shell *shell, const char *pool); /* made when absent */
+/* made when absent */
+struct ph_place_here *ph_place_here(struct ph_shell *shell, const char *pool);
 void ph_place_forget(struct ph_shell *shell, const char *pool);
 /* Marker in the environment of a pool's processes; the same after a restart. */
 void ph_place_marker(const struct ph_shell *shell, const char *pool, char *out, size_t size);
@@ -162,9 +164,9 @@ struct ph_work_paths {
     char log_path[PATH_MAX];
     char marker[128];
 };
-int ph_vms_context(const struct ph_shell *shell, const struct ph_order *order, const struct ph_vm *vm,
-    int64_t generation, const char *pool_path, const char *cgroup, struct ph_work_paths *paths,
-    struct ph_work_context *context);
+int ph_vms_context(const struct ph_shell *shell, const struct ph_order *order,
+    const struct ph_vm *vm, int64_t generation, const char *pool_path, const char *cgroup,
+    struct ph_work_paths *paths, struct ph_work_context *context);
 
 /* start.c: everything up to the loop, and its undoing. */
 int ph_shell_start(struct ph_shell *shell, struct ph_error *error);

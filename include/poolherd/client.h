@@ -41,6 +41,7 @@ const char *ph_client_endpoint(const struct ph_client *client);
 
 /* Presents an invitation and, when it was good, leaves an identity file at `path`. Used by agents
  * and by `poolherd login`. */
-int ph_client_join(const char *token, const char *path, uint32_t timeout_ms, struct ph_error *error);
+int ph_client_join(
+    const char *token, const char *path, uint32_t timeout_ms, struct ph_error *error);
 
 #endif

@@ -9,37 +9,37 @@
 
 /* Names of nodes, pools, vms, identities: [a-z0-9] first, then [a-z0-9._-]; see ph_name_check(). */
 #define PH_NAME_BYTES_MAX 63
-#define PH_TEXT_BYTES_MAX 1024       /* a reason, a message, an endpoint */
-#define PH_ARGUMENT_BYTES_MAX 4096   /* one word of a command line */
-#define PH_ARGUMENTS_MAX 256         /* words in one command line */
-#define PH_KEY_BYTES 40              /* a CURVE key in Z85, without its terminator */
-#define PH_TOKEN_BYTES_MAX 512       /* an invitation as printed */
+#define PH_TEXT_BYTES_MAX 1024     /* a reason, a message, an endpoint */
+#define PH_ARGUMENT_BYTES_MAX 4096 /* one word of a command line */
+#define PH_ARGUMENTS_MAX 256       /* words in one command line */
+#define PH_KEY_BYTES 40            /* a CURVE key in Z85, without its terminator */
+#define PH_TOKEN_BYTES_MAX 512     /* an invitation as printed */
 #define PH_SQL_BYTES_MAX (64 * 1024)
 
 #define PH_NODES_MAX 20000
 #define PH_POOLS_MAX 100000
 #define PH_VMS_PER_POOL_MAX 256
-#define PH_COPIES_MAX 7              /* copies of one pool beside the active one */
+#define PH_COPIES_MAX 7 /* copies of one pool beside the active one */
 #define PH_LABELS_MAX 64
-#define PH_RELATIONS_MAX 64          /* names in together/apart/allow/prefer */
-#define PH_LIST_ITEMS_MAX 200000     /* items of one list in one message */
+#define PH_RELATIONS_MAX 64      /* names in together/apart/allow/prefer */
+#define PH_LIST_ITEMS_MAX 200000 /* items of one list in one message */
 
 /* Wire. A type's own limit stands in the catalogue; this is the most any frame may have. */
 #define PH_MESSAGE_BYTES_MAX (32 * 1024 * 1024)
 #define PH_MESSAGE_BYTES_USUAL (64 * 1024)
-#define PH_STRANGERS_MAX 64           /* unknown keys let in within PH_STRANGER_MS */
-#define PH_STRANGER_MS 15000          /* how long such a connection lasts */
+#define PH_STRANGERS_MAX 64                 /* unknown keys let in within PH_STRANGER_MS */
+#define PH_STRANGER_MS 15000                /* how long such a connection lasts */
 #define PH_STRANGER_BYTES_MAX (1024 * 1024) /* what it may say */
 #define PH_JSON_DEPTH_MAX 32
-#define PH_JSON_VALUES_MAX 4000000    /* values in one JSON or YAML text */
+#define PH_JSON_VALUES_MAX 4000000 /* values in one JSON or YAML text */
 
 /* Data channel between agents. */
 #define PH_STREAM_CHUNK_BYTES (256 * 1024)
 #define PH_STREAM_CREDIT_BYTES (8 * 1024 * 1024)
 #define PH_STREAM_CONNECT_TIMEOUT_MS 10000
-#define PH_STREAM_IDLE_MS 10000       /* a peer silent for longer is gone (it speaks every second) */
-#define PH_STREAMS_MAX 64             /* streams open at one holder */
-#define PH_LINEAGE_MAX 16             /* earlier points of a pool's data that are remembered */
+#define PH_STREAM_IDLE_MS 10000 /* a peer silent for longer is gone (it speaks every second) */
+#define PH_STREAMS_MAX 64       /* streams open at one holder */
+#define PH_LINEAGE_MAX 16       /* earlier points of a pool's data that are remembered */
 
 /* Time. */
 #define PH_BEAT_MS_MIN 20

@@ -18,25 +18,26 @@
 struct ph_core;
 
 enum ph_event_kind {
-    PH_EV_TICK,        /* time passed; the shell has first drained its sockets */
-    PH_EV_MESSAGE,     /* an authenticated message of a node (message_type with role AGENT) */
-    PH_EV_REQUEST,     /* an authorised operator's message; must be answered exactly once */
-    PH_EV_FENCE_DONE,  /* a fence run of effect PH_EF_FENCE ended */
-    PH_EV_CONFIG       /* new timing or limits after SIGHUP */
+    PH_EV_TICK,       /* time passed; the shell has first drained its sockets */
+    PH_EV_MESSAGE,    /* an authenticated message of a node (message_type with role AGENT) */
+    PH_EV_REQUEST,    /* an authorised operator's message; must be answered exactly once */
+    PH_EV_FENCE_DONE, /* a fence run of effect PH_EF_FENCE ended */
+    PH_EV_CONFIG      /* new timing or limits after SIGHUP */
 };
 
 struct ph_event_in {
     enum ph_event_kind kind;
-    uint64_t now_ms;   /* CLOCK_BOOTTIME */
-    int64_t wall_ms;   /* for people and ages only */
-    const char *sender;    /* MESSAGE: the node; REQUEST: the identity */
-    enum ph_role role;     /* REQUEST */
+    uint64_t now_ms;    /* CLOCK_BOOTTIME */
+    int64_t wall_ms;    /* for people and ages only */
+    const char *sender; /* MESSAGE: the node; REQUEST: the identity */
+    enum ph_role role;  /* REQUEST */
     enum ph_message_type type;
-    const void *body;      /* struct of the type's record; borrowed */
-    uint64_t request;      /* REQUEST: handle for the answer */
-    bool fence_confirmed;  /* FENCE_DONE: separately confirmed off */
+    const void *body;     /* struct of the type's record; borrowed */
+    uint64_t request;     /* REQUEST: handle for the answer */
+    bool fence_confirmed; /* FENCE_DONE: separately confirmed off */
     const char *fence_text;
-    const char *random_secret; /* REQUEST invite: a fresh secret, and its hash: the core has neither */
+    /* REQUEST invite: a fresh secret, and its hash: the core has neither */
+    const char *random_secret;
     const char *random_secret_hash;
     const struct ph_core_config *config; /* CONFIG */
 };
@@ -69,15 +70,16 @@ void ph_effects_fini(struct ph_effects *effects);
 
 struct ph_core_config {
     struct ph_timing timing;
-    int silent_share_percent;   /* more nodes than this silent together: automatic take-over pauses */
-    int quarantine_failures;    /* losses within quarantine_window_ms that quarantine a node */
+    /* more nodes than this silent together: automatic take-over pauses */
+    int silent_share_percent;
+    int quarantine_failures; /* losses within quarantine_window_ms that quarantine a node */
     uint64_t quarantine_window_ms;
     uint64_t quarantine_ms;
-    int activation_attempts;    /* per candidate, before the pool is failed */
-    uint64_t retry_ms;          /* first back-off between attempts; doubles up to a minute */
-    int moves_parallel;         /* of a drain without --max-parallel */
-    int takeovers_per_node;     /* activations under way on one target at a time */
-    int64_t local_offset_ms;    /* local time - UTC, for failback at HH:MM */
+    int activation_attempts; /* per candidate, before the pool is failed */
+    uint64_t retry_ms;       /* first back-off between attempts; doubles up to a minute */
+    int moves_parallel;      /* of a drain without --max-parallel */
+    int takeovers_per_node;  /* activations under way on one target at a time */
+    int64_t local_offset_ms; /* local time - UTC, for failback at HH:MM */
 };
 void ph_core_config_default(struct ph_core_config *config);
 
@@ -89,8 +91,8 @@ void ph_core_destroy(struct ph_core **core);
 /* Start-up: one call per stored row of meta, node, pool, vm, replica, identity and of jobs that have
  * not ended (ascending by id), in that order; then ph_core_ready(), which begins the quiet start at now_ms and may give
  * effects (orders are only sent once the nodes say hello). Unusable rows: -EINVAL with *error. */
-int ph_core_load(struct ph_core *core, const struct ph_record *record, const void *row,
-    struct ph_error *error);
+int ph_core_load(
+    struct ph_core *core, const struct ph_record *record, const void *row, struct ph_error *error);
 int ph_core_ready(struct ph_core *core, uint64_t now_ms, int64_t wall_ms, int64_t last_event_id,
     int64_t last_job_id, struct ph_effects *effects);
 
@@ -102,7 +104,8 @@ int ph_core_step(struct ph_core *core, const struct ph_event_in *event, struct p
 uint64_t ph_core_next_deadline_ms(const struct ph_core *core);
 
 /* The identity bound to a key, and by name; NULL when there is none. Borrowed, until the next step. */
-const struct ph_identity *ph_core_identity_by_key(const struct ph_core *core, const char *public_key);
+const struct ph_identity *ph_core_identity_by_key(
+    const struct ph_core *core, const char *public_key);
 const struct ph_identity *ph_core_identity_by_name(const struct ph_core *core, const char *name);
 
 /* Whether every invariant holds; false fills *error. For tests and the simulator. */

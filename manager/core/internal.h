@@ -84,20 +84,20 @@ struct core_node {
     struct ph_node row; /* durable; first, so that the maps serve placement too */
     bool save;
     struct ph_map peers; /* pool name -> struct core_peer *: every pool that concerns this node */
-    char instance
-        [CORE_TEXT];     /* of the agent process that was last welcomed; "": none by this manager */
-    bool present;        /* welcomed by this manager: orders can be sent */
-    bool heard;          /* by this manager */
-    uint64_t heard_ms;   /* last message of the instance */
+    /* of the agent process that was last welcomed; "": none by this manager */
+    char instance[CORE_TEXT];
+    bool present;         /* welcomed by this manager: orders can be sent */
+    bool heard;           /* by this manager */
+    uint64_t heard_ms;    /* last message of the instance */
     int64_t heard_number; /* highest number of a beat or hello of the instance */
-    uint64_t beat_ms;    /* last beat that was granted; our start for a node we grant unheard */
-    bool granted;        /* a grant may be out: granted_ms counts (our own start is one) */
-    uint64_t granted_ms; /* when the last grant was SENT */
-    uint64_t silent_ms;  /* when it became suspect */
-    uint64_t dead_ms;    /* from then on nothing granted under the present generation can live */
-    uint64_t settled_ms; /* from then on nothing granted under earlier generations can live */
-    uint64_t
-        takeover_ms;   /* longest takeover time the node may have been told under this generation */
+    uint64_t beat_ms;     /* last beat that was granted; our start for a node we grant unheard */
+    bool granted;         /* a grant may be out: granted_ms counts (our own start is one) */
+    uint64_t granted_ms;  /* when the last grant was SENT */
+    uint64_t silent_ms;   /* when it became suspect */
+    uint64_t dead_ms;     /* from then on nothing granted under the present generation can live */
+    uint64_t settled_ms;  /* from then on nothing granted under earlier generations can live */
+    /* longest takeover time the node may have been told under this generation */
+    uint64_t takeover_ms;
     uint64_t hello_ms; /* newest hello that was welcomed */
     struct core_timer lease, decay;
     struct core_job *drain;   /* unfinished drain or retire of this node */
@@ -147,10 +147,10 @@ struct core_vm {
 struct core_pool {
     struct ph_pool row; /* durable; first */
     bool save, dirty;
-    bool wanting;      /* something of the cluster; core->wanting has it ... */
+    bool wanting;        /* something of the cluster; core->wanting has it ... */
     bool wanting_listed; /* ... and those that wanted something since it was last sorted */
-    bool holders_due;  /* who keeps copies has to be decided again */
-    bool copies_short; /* fewer holders than wanted */
+    bool holders_due;    /* who keeps copies has to be decided again */
+    bool copies_short;   /* fewer holders than wanted */
     size_t vm_count;
     struct core_vm *vms;       /* in order of position */
     struct ph_map peers;       /* node name -> struct core_peer * */
@@ -160,14 +160,14 @@ struct core_pool {
     uint64_t retry_at_ms;      /* not before; 0: at once */
     bool data_loss_accepted;   /* pool start --accept-data-loss, until it is active */
     uint64_t down_ms; /* when it left active (manager's clock); 0: unknown or it is active */
-    bool
-        release_wanted; /* its node failed to activate it and has to release it before another gets it */
+    /* its node failed to activate it and has to release it before another gets it */
+    bool release_wanted;
     int64_t failbacks;    /* in a row that failed */
     uint64_t failback_ms; /* not before */
     struct core_timer timer;
     bool orders_due;
-    int64_t
-        failed_epoch; /* its node reported this epoch as failed, and the agent has not restarted since */
+    /* its node reported this epoch as failed, and the agent has not restarted since */
+    int64_t failed_epoch;
     int64_t lost_at; /* wall: when a lost node's pool came free; 0: it was not lost */
 };
 

@@ -28,17 +28,17 @@ enum place_rule {
 };
 
 struct place_sums {
-    double centre;   /* subtracted from each load, so that equal loads give exactly no spread */
+    double centre; /* subtracted from each load, so that equal loads give exactly no spread */
     double sum, squares;
     double fallback; /* capacity assumed, for balance only, where a node did not say */
 };
 
 struct place_view {
     const struct ph_place_cluster *cluster;
-    struct ph_place_node *moved; /* a plan's own sums, or NULL: the cluster's */
+    struct ph_place_node *moved;  /* a plan's own sums, or NULL: the cluster's */
     const struct ph_map *planned; /* pool name -> const struct place_choice * of a plan, or NULL */
-    long from;      /* index of the node that is left, or -1 */
-    double counted; /* nodes that count for balance */
+    long from;                    /* index of the node that is left, or -1 */
+    double counted;               /* nodes that count for balance */
     double mean_pools;
     struct place_sums sums[PLACE_DIMENSIONS];
 };
@@ -52,20 +52,20 @@ struct place_choice {
 /* One pool's question, prepared once for all nodes. */
 struct place_asked {
     const struct ph_place_question *question;
-    long here;                            /* index of the node it is on, or -1 */
+    long here;                             /* index of the node it is on, or -1 */
     const struct ph_place_relation *named; /* who names it, or NULL */
-    const struct ph_place_copy *freshest; /* complete, or NULL */
+    const struct ph_place_copy *freshest;  /* complete, or NULL */
 };
 
 struct place_rating {
     enum place_rule rule; /* PLACE_RULES: possible */
     int64_t score;
     /* What the score is made of. */
-    size_t prefer;   /* 1: matches the first word; 0: none */
-    size_t together; /* pools of `together` there */
+    size_t prefer;                    /* 1: matches the first word; 0: none */
+    size_t together;                  /* pools of `together` there */
     const struct ph_place_copy *copy; /* complete and there, or NULL */
-    bool crowded;    /* so much above the mean that the copy does not count */
-    double spread;   /* of the cluster, after the choice */
+    bool crowded;                     /* so much above the mean that the copy does not count */
+    double spread;                    /* of the cluster, after the choice */
 };
 
 /* ---- what is looked at for every node of every choice: inline ---- */
@@ -121,8 +121,8 @@ void place_view_init(struct place_view *view, const struct ph_place_cluster *clu
     const struct ph_place_question *question);
 /* Only what the rules need: no score may be asked of it. */
 void place_view_bare(struct place_view *view, const struct ph_place_cluster *cluster);
-void place_view_move(struct place_view *view, size_t index, const struct ph_pool *pool, int sign,
-    bool disk_counted);
+void place_view_move(
+    struct place_view *view, size_t index, const struct ph_pool *pool, int sign, bool disk_counted);
 void place_ask(const struct place_view *view, const struct ph_place_question *question,
     struct place_asked *asked);
 void place_rate(const struct place_view *view, const struct place_asked *asked, size_t index,

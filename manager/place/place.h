@@ -39,9 +39,9 @@ struct ph_place_question {
     const struct ph_pool *pool;
     const struct ph_place_copy *copies; /* usable data elsewhere */
     size_t copy_count;
-    bool data_needed;     /* a take-over: only nodes with a complete copy qualify */
-    const char *from;     /* the node it leaves, or NULL; never chosen */
-    const char *only;     /* an operator named this node, or NULL */
+    bool data_needed; /* a take-over: only nodes with a complete copy qualify */
+    const char *from; /* the node it leaves, or NULL; never chosen */
+    const char *only; /* an operator named this node, or NULL */
 };
 
 /* Who named a pool in its rules: what makes `together` and `apart` hold in both directions without a
@@ -72,8 +72,8 @@ struct ph_place_cluster {
 /* Chooses a node: index into cluster->nodes, with one sentence in reason that says why there; or -1
  * with one that names the rule that forbids the last hope. reason_size: PH_TEXT_BYTES_MAX + 1 fits
  * everything. O(nodes). */
-long ph_place_choose(const struct ph_place_cluster *cluster, const struct ph_place_question *question,
-    char *reason, size_t reason_size);
+long ph_place_choose(const struct ph_place_cluster *cluster,
+    const struct ph_place_question *question, char *reason, size_t reason_size);
 
 /* Every node with possible/score/reasons, in node order. `chosen` is the node the pool is on, or, when
  * it is on none, the one ph_place_choose() would choose. out: initialised, replaced. 0 or -ENOMEM. */

@@ -34,7 +34,7 @@ struct ph_door {
     uint32_t stranger_ms; /* a stranger's time */
     uint64_t refilled_ms; /* strangers let in are counted out of a bucket */
     uint32_t tokens;
-    uint64_t cut;         /* connections, so far */
+    uint64_t cut; /* connections, so far */
 };
 
 /* Begins to watch the ROUTER, before it is bound. 0 or -errno; then ph_door_fini() does nothing. */

@@ -39,7 +39,7 @@ struct ph_wire_message {
     void *frames[2];          /* zmq_msg_t *: owned by the object until the next receive */
     const char *text;         /* first frame */
     size_t bytes;
-    const char *payload;      /* second frame, or NULL */
+    const char *payload; /* second frame, or NULL */
     size_t payload_bytes;
 };
 
@@ -59,7 +59,8 @@ struct ph_wire_server_config {
     void *context;
     uint32_t stranger_ms; /* 0: PH_STRANGER_MS */
 };
-int ph_wire_server_new(const struct ph_wire_server_config *config, struct ph_wire_server **server_out,
+int ph_wire_server_new(const struct ph_wire_server_config *config,
+    struct ph_wire_server **server_out,
     struct ph_error *error); /* -EADDRINUSE, -EINVAL, ... with the address in *error */
 void ph_wire_server_destroy(struct ph_wire_server **server); /* lingers at most 500 ms */
 const char *ph_wire_server_endpoint(const struct ph_wire_server *server); /* with the real port */
