@@ -59,11 +59,13 @@ static void phase(struct ph_core *core, struct core_job *job, enum ph_job_phase 
 /* A drain's move that did not come off is planned again, later; another one ends. */
 static void give_up(struct ph_core *core, struct core_job *job, const char *reason)
 {
-    if (job->row.cancelling) {
+    struct core_job *drain = is_child(job) ? core_find_job(core, job->row.parent) : NULL;
+
+    if (job->row.cancelling || (drain != NULL && drain->row.cancelling)) {
         core_job_end(core, job, PH_JOB_CANCELLED, "%s", reason);
         return;
     }
-    if (!is_child(job)) {
+    if (drain == NULL || core_job_ended(drain)) {
         core_job_end(core, job, PH_JOB_FAILED, "%s", reason);
         return;
     }
@@ -76,7 +78,7 @@ static void give_up(struct ph_core *core, struct core_job *job, const char *reas
     core_job_progress(core, job, 0);
     core_job_reason(core, job, "%s", reason);
     core_job_wait(core, job, "another attempt: %s", reason);
-    core_drain_dirty(core, core_find_job(core, job->row.parent));
+    core_drain_dirty(core, drain);
 }
 
 /* ---- planned ---- */

@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#define GENERATION_MAX (INT64_MAX / 2) /* far more than admissions ever; leaves room to count on */
+
 static const char *text_or_empty(const char *text)
 {
     return text == NULL ? "" : text;
@@ -322,6 +324,10 @@ static enum answer hello_answer(const struct ph_core *core, const struct core_no
         *reason =
             "the node still has a lease of an admission that is no longer granted: it runs on "
             "to its end, and may then be admitted anew";
+        return ANSWER_WAIT;
+    }
+    if (hello->generation > GENERATION_MAX) {
+        *reason = "the generation it claims was never given";
         return ANSWER_WAIT;
     }
     if (!node->row.granting)

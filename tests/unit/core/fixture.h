@@ -115,6 +115,7 @@ struct fixture {
     uint64_t copy_every_ms;
     bool no_copies; /* copies do not arrive */
     bool validate;
+    bool lawless; /* messages are made up: what runs where proves nothing */
     bool
         keeps_beats; /* agents go on counting on grants under way when they say hello without a lease */
 };

@@ -251,10 +251,142 @@ static void histories(void **state)
     }
 }
 
+/* ---- messages no honest agent and no sane operator would send ---- */
+static int64_t a_number(struct fixture *fx)
+{
+    static const int64_t odd[] = {0, 1, 2, 3, 7, 1000, INT32_MAX, INT64_MAX - 1, INT64_MAX};
+
+    return fx_dice(fx, 3) == 0 ? odd[fx_dice(fx, 9)] : (int64_t)fx_dice(fx, 6);
+}
+
+static int64_t within(const struct ph_field *field, int64_t value)
+{
+    return value < field->min ? field->min : value > field->max ? field->max : value;
+}
+
+static void a_name(struct fixture *fx, char *out)
+{
+    static const char *const names[] = {"n1", "n2", "n3", "web", "db", "mail", "nobody", "x"};
+
+    snprintf(out, PH_NAME_BYTES_MAX + 1, "%s", names[fx_dice(fx, 8)]);
+}
+
+static void a_text(struct fixture *fx, const struct ph_field *field, char **member)
+{
+    static const char *const texts[] = {"n1-1", "n2-1", "manager-1", "12:00", "a", "tcp://x:1"};
+    const char *text = texts[fx_dice(fx, 6)];
+
+    if ((int64_t)strlen(text) <= field->max)
+        assert_int_equal(ph_set_text(member, text), 0);
+}
+
+/* Fills a record with anything its description allows. */
+static void fill(struct fixture *fx, const struct ph_record *record, void *value, int depth)
+{
+    for (size_t i = 0; i < record->field_count; i++) {
+        const struct ph_field *field = &record->fields[i];
+        void *member = (char *)value + field->offset;
+
+        if ((field->flags & PH_REQ) == 0 && fx_dice(fx, 3) == 0)
+            continue;
+        switch (field->kind) {
+        case PH_FIELD_NAME:
+            a_name(fx, member);
+            break;
+        case PH_FIELD_TEXT:
+            a_text(fx, field, member);
+            break;
+        case PH_FIELD_INT:
+            *(int64_t *)member = within(field, a_number(fx));
+            break;
+        case PH_FIELD_BOOL:
+            *(bool *)member = fx_dice(fx, 2) == 0;
+            break;
+        case PH_FIELD_ENUM:
+            *(int *)member = (int)fx_dice(fx, (unsigned)field->enumeration->count);
+            break;
+        case PH_FIELD_TEXTS:
+            if (fx_dice(fx, 2) == 0)
+                assert_int_equal(ph_texts_add(member, fx_dice(fx, 2) ? "n1" : "directory"), 0);
+            break;
+        case PH_FIELD_JSON:
+            break;
+        case PH_FIELD_ONE:
+            fill(fx, field->record, member, depth + 1);
+            break;
+        case PH_FIELD_MANY:
+            for (unsigned n = depth < 2 ? fx_dice(fx, 4) : 0; n > 0; n--)
+                fill(fx, field->record, ph_many_add(field->record, member), depth + 1);
+            break;
+        }
+    }
+}
+
+static void throw_one(struct fixture *fx)
+{
+    static const enum ph_message_type said[] = {PH_MSG_HELLO, PH_MSG_BEAT, PH_MSG_REPORT,
+        PH_MSG_COPY_REPORT, PH_MSG_LEAVING, PH_MSG_VOTE, PH_MSG_PROMISE, PH_MSG_REPORT,
+        PH_MSG_BEAT};
+    bool request = fx_dice(fx, 3) == 0;
+    enum ph_message_type type =
+        request ? (enum ph_message_type)(
+                      PH_MSG_STATUS + (int)fx_dice(fx, PH_MSG_PROBLEM - PH_MSG_STATUS))
+                : said[fx_dice(fx, 9)];
+    const struct ph_record *record = ph_messages[type].record;
+    void *body = calloc(1, record->size);
+    char sender[PH_NAME_BYTES_MAX + 1];
+    struct ph_event_in event = {.kind = request ? PH_EV_REQUEST : PH_EV_MESSAGE,
+        .sender = sender,
+        .role = PH_ROLE_ADMIN,
+        .type = type,
+        .request = fx->request};
+    struct ph_error error = {0};
+    char secret[] = "s", hash[] = "h";
+
+    assert_non_null(body);
+    fill(fx, record, body, 0);
+    a_name(fx, sender);
+    event.body = body;
+    event.random_secret = secret;
+    event.random_secret_hash = hash;
+    if (ph_record_check(record, body, &error) == 0) {
+        uint64_t before = fx->request;
+
+        fx_step(fx, &event);
+        if (request)
+            assert_int_equal(fx->request, before + 1);
+    }
+    ph_record_destroy(record, &body);
+}
+
+static void anything(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct fixture *fx = fx_new(3, seed);
+
+        fx_seed_said = seed;
+        fx->lawless = true;
+        for (int i = 0; i < 3; i++)
+            fx_declare(fx, pools[i], i % 3, "n1");
+        for (int i = 0; i < 400; i++) {
+            throw_one(fx);
+            if (fx_dice(fx, 4) == 0)
+                fx_run(fx, fx_dice(fx, 20) == 0 ? 2000 : 5);
+            if (fx_dice(fx, 60) == 0) {
+                fx_manager_stop(fx);
+                fx_manager_start(fx);
+            }
+        }
+        fx_free(fx);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(histories),
+        cmocka_unit_test(anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
