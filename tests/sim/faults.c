@@ -39,6 +39,23 @@ static void cut(struct sim *sim, int node, int other, bool up, bool down)
     }
 }
 
+/* A link that is congested for a while and then gone: the grants under way are the last ones. */
+static void congestion_ends(struct sim *sim, struct sim_event *event)
+{
+    sim->slow_us[event->node] = 0;
+    if (sim->storm) {
+        cut(sim, event->node, -1, true, true);
+    }
+}
+
+static void congest(struct sim *sim, int node)
+{
+    sim->slow_us[node] = sim_between(sim, 0, sim->config.timing.lease_ms * SIM_MS / 3);
+    sim_trace(sim, "network", "the link of %s is slow", sim->nodes[node].name);
+    sim_at(sim, sim->now_us + sim_between(sim, SIM_SECOND, 20 * SIM_SECOND),
+        (struct sim_event){.run = congestion_ends, .node = node});
+}
+
 static void break_links(struct sim *sim, int node)
 {
     switch (sim_random(sim, 5)) {
@@ -101,7 +118,7 @@ static void fault(struct sim *sim, struct sim_event *event)
     }
     int node = (int)sim_random(sim, (uint64_t)sim->options.nodes);
     int pool = (int)sim_random(sim, (uint64_t)sim->options.pools);
-    switch (sim_random(sim, 16)) {
+    switch (sim_random(sim, 18)) {
     case 0:
         sim_manager_crash(sim, outage_us(sim));
         break;
@@ -134,6 +151,10 @@ static void fault(struct sim *sim, struct sim_event *event)
     case 11:
         sim->rate = sim_chance(sim, 0.3) ? 1.0 : 0.1;
         break;
+    case 12:
+    case 13:
+        congest(sim, node);
+        break;
     default:
         kill_a_vm(sim, node, pool);
         break;
@@ -163,6 +184,7 @@ void sim_faults_cease(struct sim *sim)
     sim->rate = 0;
     sim->slow_disk_until_us = 0;
     sim->manager.crash_after = -1;
+    memset(sim->slow_us, 0, sizeof(sim->slow_us));
     memset(sim->cut_up, 0, sizeof(sim->cut_up));
     memset(sim->cut_down, 0, sizeof(sim->cut_down));
     memset(sim->cut_between, 0, sizeof(sim->cut_between));

@@ -65,6 +65,7 @@ static void send(struct sim *sim, int node, enum ph_message_type type, const voi
         message->type = type;
         message->body = ph_record_new_copy(ph_messages[type].record, body);
         uint64_t delay_us = sim->delay_us + sim_random(sim, sim->delay_us + 1);
+        delay_us += sim->slow_us[node];
         if (sim->storm && (i > 0 || sim_chance(sim, 0.005))) {
             delay_us += sim_random(sim, sim->spike_us + 1); /* long enough to be overtaken */
         }

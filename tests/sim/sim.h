@@ -208,6 +208,7 @@ struct sim {
     /* network */
     bool cut_up[SIM_NODES_MAX], cut_down[SIM_NODES_MAX]; /* to and from the manager */
     bool cut_between[SIM_NODES_MAX][SIM_NODES_MAX];
+    uint64_t slow_us[SIM_NODES_MAX]; /* more delay, both ways, on a congested link */
     double loss;
     uint64_t delay_us, spike_us;
     /* faults */
