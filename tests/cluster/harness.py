@@ -92,9 +92,11 @@ class Node:
         self.listen = f"tcp://127.0.0.{number + 1}:*"
         self.log = cluster.dir / f"{name}.log"
         self.process = None
+        self.tools = cluster.dir / f"{name}.bin"  # found before everything else on the agent's PATH
 
     def start(self, token=None, extra=()):
         self.dir.mkdir(mode=0o700, exist_ok=True)
+        self.tools.mkdir(exist_ok=True)
         if not (self.dir / "agent.yaml").exists():
             (self.dir / "agent.yaml").write_text("log_level: info\n")
         command = [BUILD / "poolherd-agent", "--dir", self.dir, "--listen", self.listen, *extra]
@@ -102,7 +104,8 @@ class Node:
             command += ["--join", "-"]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE if token else subprocess.DEVNULL,
-                                            stdout=log, stderr=log, start_new_session=True)
+                                            stdout=log, stderr=log, start_new_session=True,
+                                            env={**os.environ, "PATH": f"{self.tools}:{os.environ['PATH']}"})
         if token:
             self.process.stdin.write(token.encode() + b"\n")
             self.process.stdin.close()
@@ -119,7 +122,7 @@ class Node:
     def guard_pid(self):
         return holder(self.dir / "run" / "guard.lock")
 
-    def workload_pids(self, with_logs=False):
+    def workload_pids(self, with_logs=False, pool=None):
         """Every living process that carries this node's workload environment; the processes that write
         the workloads' logs carry it too and are no workloads."""
         found = []
@@ -133,6 +136,7 @@ class Node:
             except OSError:
                 continue
             if (b"POOLHERD_NODE=" + self.name.encode() + b"\0") in environment and \
+                    (pool is None or b"POOLHERD_POOL=" + pool.encode() + b"\0" in environment) and \
                     str(self.dir).encode() in environment and alive(int(entry)):
                 found.append(int(entry))
         return found
@@ -158,6 +162,27 @@ class Node:
 
     def data(self, pool):
         return self.dir / "pools" / pool / "data"
+
+    def wrap_tool(self, name):
+        """From now on `name` on this node waits, each time, between hold() and go_on()."""
+        script = self.tools / f"{name}.new"
+        script.write_text(f"#!/bin/sh\ncd '{self.tools}' || exit 1\n[ -e hold ] && : >waits\n"
+                          f"while [ -e hold ]; do sleep 0.02; done\nrm -f waits\ncd \"$OLDPWD\"\nexec '{shutil.which(name)}' \"$@\"\n")
+        script.chmod(0o755)
+        script.rename(self.tools / name)
+        return self
+
+    def hold(self):
+        (self.tools / "waits").unlink(missing_ok=True)
+        (self.tools / "hold").touch()
+
+    @property
+    def held(self):
+        """Whether a wrapped tool waits."""
+        return (self.tools / "waits").exists()
+
+    def go_on(self):
+        (self.tools / "hold").unlink(missing_ok=True)
 
 
 class Cluster:
@@ -274,14 +299,15 @@ class Cluster:
         return job if job["ended_at"] else None
 
     # -- declarations --
-    def beacon_pool(self, name, prefer=(), copies=1, driver="directory", stubborn_ms=0, more="", vms=1):
+    def beacon_pool(self, name, prefer=(), copies=1, driver="directory", stubborn_ms=0, more="", vms=1, allow=(), vm_more=""):
         command = [str(BUILD / "tests/cluster/cluster_beacon"), str(self.beacons)] + ([str(stubborn_ms)] if stubborn_ms else [])
         lines = [f"  - name: {name}", f"    driver: {driver}", f"    copies: {copies}", "    sync_interval_s: 1",
-                 f"    nodes: {{prefer: {json.dumps(list(prefer))}}}"]
+                 f"    nodes: {{allow: {json.dumps(list(allow))}, prefer: {json.dumps(list(prefer))}}}"]
         lines += [f"    {line}" for line in more.splitlines()]
         lines += ["    vms:"]
         for number in range(vms):
             lines += [f"      - name: beacon{number or ''}", "        kind: process", f"        command: {json.dumps(command)}"]
+            lines += [f"        {line}" for line in vm_more.splitlines()]
         return "\n".join(lines) + "\n"
 
     # -- the proof --

@@ -55,7 +55,7 @@ class Moves(ClusterTest):
 
     def test_pool_explain_names_a_reason_for_every_node(self):
         c = self.cluster
-        c.apply("pools:\n" + c.beacon_pool("web", more="nodes: {allow: [n1, n2]}").replace("    nodes: {prefer: []}\n", ""))
+        c.apply("pools:\n" + c.beacon_pool("web", allow=["n1", "n2"]))
         c.await_pool("web", state="active")
         shown = c.cli("pool", "explain", "web")
         self.assertEqual([candidate["node"] for candidate in shown["candidates"]], ["n1", "n2", "n3"])
@@ -109,7 +109,7 @@ class Drain(ClusterTest):
 
     def test_a_drain_says_what_it_waits_for_and_gives_up_at_its_deadline(self):
         c = self.cluster
-        c.apply("pools:\n" + c.beacon_pool("pinned", more="nodes: {allow: [n1]}").replace("    nodes: {prefer: []}\n", ""))
+        c.apply("pools:\n" + c.beacon_pool("pinned", allow=["n1"]))
         c.await_pool("pinned", state="active", node="n1")
         plan = c.cli("node", "drain", "n1", "--deadline", "2")
         child = await_("a move that waits", lambda: [job for job in c.cli("job", "list") if job["pool"] == "pinned"])[0]
@@ -143,8 +143,7 @@ class RootMoves(ClusterTest):
 
     def test_a_workload_that_will_not_end_is_killed(self):
         c = self.cluster
-        c.apply("pools:\n" + c.beacon_pool("web", prefer=["n1"], stubborn_ms=600000).replace(
-            "kind: process", "kind: process\n        stop_timeout_ms: 300"))
+        c.apply("pools:\n" + c.beacon_pool("web", prefer=["n1"], stubborn_ms=600000, vm_more="stop_timeout_ms: 300"))
         c.await_pool("web", state="active", node="n1")
         job = c.await_job(c.cli("pool", "move", "web", "--to", "n3")["job"])
         self.assertEqual(job["state"], "succeeded")
