@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "proto/codec.h"
 
 #define GUARD_RETRY_MS 100
@@ -36,19 +37,8 @@ static void received(void *context, const char *pool, int64_t epoch, int64_t seq
 /* The guard's program: beside this one, else on PATH. */
 static void find_guard(struct ph_shell *shell)
 {
-    char self[PATH_MAX];
-    ssize_t bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (bytes > 0) {
-        self[bytes] = 0;
-        char *slash = strrchr(self, '/');
-        if (slash)
-            *slash = 0;
-        if (ph_path_join(
-                shell->guard_program, sizeof(shell->guard_program), self, "poolherd-guard") == 0 &&
-            access(shell->guard_program, X_OK) == 0)
-            return;
-    }
-    strcpy(shell->guard_program, "poolherd-guard");
+    if (ph_program_beside("poolherd-guard", shell->guard_program) != 0)
+        (void)ph_text_format(shell->guard_program, sizeof shell->guard_program, "poolherd-guard");
 }
 
 static int open_store(struct ph_shell *shell, struct ph_error *error)
@@ -67,6 +57,7 @@ static int start_streams(struct ph_shell *shell, struct ph_error *error)
         .received = received,
         .find_driver = ph_pool_driver_find,
         .context = shell};
+    ph_pools_set_stall_ms((uint64_t)shell->config.copy_stall_s * 1000);
     return ph_stream_server_start(&config, &shell->streams, error);
 }
 

@@ -16,6 +16,7 @@
 #include "agent/work/system.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/program.h"
 
 #define STOP_TIMEOUT_MS 10000 /* when none is declared */
 #define KILL_TIMEOUT_MS 5000  /* SIGKILL takes a millisecond, or a disk is in the way */
@@ -33,21 +34,9 @@ static int probe(struct ph_error *error)
 /* poolherd-log, beside this program's own file unless told otherwise. False: not installed. */
 static bool log_program_find(const struct ph_work_context *context, char out[PATH_MAX])
 {
-    char own[PATH_MAX];
-    if (context->log_program != NULL) {
-        ph_text_format(out, PATH_MAX, "%s", context->log_program);
-    } else {
-        ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
-        if (length <= 0)
-            return false;
-        own[length] = '\0';
-        char *slash = strrchr(own, '/');
-        if (slash == NULL)
-            return false;
-        *slash = '\0';
-        if (ph_path_join(out, PATH_MAX, own, "poolherd-log") != 0)
-            return false;
-    }
+    if (context->log_program == NULL)
+        return ph_program_beside("poolherd-log", out) == 0;
+    (void)ph_text_format(out, PATH_MAX, "%s", context->log_program);
     return access(out, X_OK) == 0;
 }
 

@@ -1,0 +1,3 @@
+#include "base/program_link.h"
+
+const char ph_program_link[] = "/proc/curproc/file"; /* FreeBSD, where procfs is mounted */
