@@ -328,8 +328,10 @@ static void kills_one_pool_alone(void **state)
     char first[PATH_MAX], second[PATH_MAX], fake[PATH_MAX];
     lease_begin(fixture, 60000);
     pool_add(fixture, "web", false, first);
-    if (first[0] == '\0')
-        skip(); /* both pools would carry the same mark */
+    if (first[0] == '\0') { /* both pools would carry the same mark */
+        print_message("skipped: needs a cgroup to tell two pools apart\n");
+        skip();
+    }
     pool_add(fixture, "db", false, second);
     pid_t web = workload_start("stubborn", "", first);
     pid_t db = workload_start("sleep", "", second);
@@ -509,8 +511,10 @@ static void sweeps_up_after_killed_guards(void **state)
     pid_t pid = workload_start("sleep", file, cgroup);
     assert_int_equal(ph_guard_add_group(other.guard, "web", pid), 0);
     ph_path_join(path, sizeof path, gone, "run/state");
-    if (readlink(path, left, 9) < 9)
-        skip(); /* its directory is on tmpfs itself: nothing is left elsewhere */
+    if (readlink(path, left, 9) < 9) {
+        print_message("skipped: the directory is on tmpfs itself, nothing is left elsewhere\n");
+        skip();
+    }
     assert_non_null(realpath(path, left));
     kill(guard_pid(&other), SIGKILL);
     news_wait(&other, PH_GUARD_GONE, &report);
@@ -543,8 +547,10 @@ static void releases_mounts(void **state)
     file_of(fixture, "mount", path);
     assert_int_equal(mkdir(path, 0700), 0);
     stat(path, &before);
-    if (mount("none", path, "tmpfs", 0, "size=64k") != 0)
+    if (mount("none", path, "tmpfs", 0, "size=64k") != 0) {
+        print_message("skipped: needs the right to mount a tmpfs\n");
         skip();
+    }
     ph_path_join(file, sizeof file, path, "file");
     write_file(file, "x");
     lease_begin(fixture, 60000);

@@ -46,14 +46,14 @@ static inline bool btrfs_works(void)
     char top[PATH_MAX];
     if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 ||
         mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) {
-        printf("SKIP: mounting btrfs on loop devices needs root\n");
+        printf("skipped: mounting btrfs on loop devices needs root\n");
         return false;
     }
     make_top(top);
     bool works = mount_btrfs(top, 1);
     unmount_all(top);
     if (!works)
-        printf("SKIP: btrfs on a loop device does not work here\n");
+        printf("skipped: btrfs on a loop device does not work here\n");
     return works;
 }
 
