@@ -238,12 +238,14 @@ void serve_intake_decoded(struct serve_manager *manager, const struct ph_wire_pe
  * order, so they are not. */
 static bool decode_elsewhere(struct serve_manager *manager, const struct ph_wire_message *raw)
 {
-    const struct ph_identity *identity =
-        ph_core_identity_by_key(manager->core, raw->peer.public_key);
+    const struct ph_identity *identity;
     struct serve_work *work;
 
-    if (raw->bytes <= PH_MESSAGE_BYTES_USUAL || identity == NULL || identity->revoked ||
-        identity->role == PH_ROLE_AGENT) {
+    if (raw->bytes <= PH_MESSAGE_BYTES_USUAL) {
+        return false; /* before anything is looked up: it is nearly always so */
+    }
+    identity = ph_core_identity_by_key(manager->core, raw->peer.public_key);
+    if (identity == NULL || identity->revoked || identity->role == PH_ROLE_AGENT) {
         return false;
     }
     work = serve_work_new(SERVE_WORK_DECODE, &raw->peer, 0);
@@ -262,7 +264,6 @@ static bool decode_elsewhere(struct serve_manager *manager, const struct ph_wire
 
 void serve_intake(struct serve_manager *manager, const struct ph_wire_message *raw)
 {
-    const struct ph_identity *identity;
     struct ph_message message = {0};
     struct ph_error error;
     int rv;
@@ -270,8 +271,8 @@ void serve_intake(struct serve_manager *manager, const struct ph_wire_message *r
     if (decode_elsewhere(manager, raw)) {
         return;
     }
-    identity = ph_core_identity_by_key(manager->core, raw->peer.public_key);
-    if (identity == NULL && raw->bytes > ph_messages[PH_MSG_JOIN].bytes_max) {
+    if (raw->bytes > ph_messages[PH_MSG_JOIN].bytes_max &&
+        ph_core_identity_by_key(manager->core, raw->peer.public_key) == NULL) {
         stranger(manager, &raw->peer, 0); /* not worth parsing */
         return;
     }
