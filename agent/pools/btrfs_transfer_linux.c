@@ -74,6 +74,7 @@ static int send_locked(struct ph_pool_site *site, struct ph_stream *stream, bool
         mine.size = content.bytes;
     }
     if (tool.pid > 0) {
+        tool.stream = stream;
         int ended = ph_tool_wait(&tool, site->context->cancelled, &status, error);
         rv = rv != 0 ? rv : ended;
         if (rv == 0 && status != 0)
@@ -163,9 +164,10 @@ static int run_receive(struct ph_pool_site *site, struct ph_stream *stream, stru
     int rv = ph_tool_start(&tool, argv, ph_stream_fd(stream), -1, error);
     if (rv != 0)
         return rv;
+    tool.stream = stream;
     rv = ph_tool_wait(&tool, site->context->cancelled, &status, error);
     shutdown(ph_stream_fd(stream), SHUT_RD); /* what comes still is of no use */
-    if (rv != 0 || status != 0)
+    if (rv == -ECANCELED || (rv == 0 && status != 0))
         ph_tool_explain(stream, &tool, status, error);
     return rv != 0 ? rv : status == 0 ? 0 : -EIO;
 }

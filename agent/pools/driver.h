@@ -81,6 +81,10 @@ struct ph_pool_driver {
 const struct ph_pool_driver *ph_pool_driver_find(const char *name); /* or NULL */
 extern const struct ph_pool_driver *const ph_pool_drivers[];        /* NULL-terminated */
 
+/* How long the tool of a copy may move no byte before it is ended and the copy has failed: for all that
+ * begin to wait from now on. 5 minutes unless said. */
+void ph_pools_set_stall_ms(uint64_t stall_ms);
+
 /* Where poolherd-bridge is, when not beside this program, one directory up or on PATH. Call before any
  * thread is started. */
 void ph_pools_set_bridge(const char *path);

@@ -39,6 +39,7 @@ static int start_client(
         "--modify-window=-1", "--partial", IDLE, "-e", shell, "--", source, "holder:.", NULL};
     int rv = ph_tool_start(tool, argv, ph_stream_fd(stream), -1, error);
     tool->name = "rsync";
+    tool->stream = stream;
     return rv;
 }
 
@@ -206,6 +207,7 @@ static int run_server(struct ph_pool_site *site, struct ph_stream *stream, struc
     rv = ph_tool_start(&tool, argv, ph_stream_fd(stream), ph_stream_fd(stream), error);
     if (rv != 0)
         return rv;
+    tool.stream = stream;
     ph_site_empty_trash(site); /* while rsync runs */
     rv = ph_tool_wait(&tool, site->context->cancelled, &status, error);
     shutdown(ph_stream_fd(stream), SHUT_WR); /* the owner's bridge ends with this */

@@ -8,12 +8,21 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "agent/pools/driver.h"
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/text.h"
 
 #define STEP_MS 50
 #define GRACE_MS 1000
+#define OUTLIVE_MS 5000 /* a tool sees the end of its stream, and may tidy up */
+
+static _Atomic uint64_t stall_ms = 300 * 1000;
+
+void ph_pools_set_stall_ms(uint64_t new_stall_ms)
+{
+    atomic_store(&stall_ms, new_stall_ms);
+}
 
 int ph_tool_start(
     struct ph_tool *tool, const char *const *argv, int in_fd, int out_fd, struct ph_error *error)
@@ -84,11 +93,43 @@ static bool read_output(struct ph_tool *tool)
     return true;
 }
 
+/* Why it has to be ended: cancelled, or hangs. */
+enum trouble { FINE, CANCELLED, STALLED, OUTLIVES };
+
+struct watch {
+    int64_t bytes;
+    uint64_t moved_ms, aborted_ms; /* 0: not aborted */
+};
+
+static enum trouble look(
+    const struct ph_tool *tool, const atomic_bool *cancelled, struct watch *watch, uint64_t now_ms)
+{
+    char reason[PH_TEXT_BYTES_MAX];
+
+    if (cancelled != NULL && atomic_load(cancelled))
+        return CANCELLED;
+    if (tool->stream == NULL)
+        return FINE;
+    int64_t bytes = ph_stream_bytes(tool->stream);
+    if (bytes != watch->bytes) {
+        watch->bytes = bytes;
+        watch->moved_ms = now_ms;
+    }
+    ph_stream_reason(tool->stream, reason, sizeof reason);
+    if (reason[0] != '\0' && watch->aborted_ms == 0)
+        watch->aborted_ms = now_ms;
+    if (watch->aborted_ms != 0)
+        return now_ms - watch->aborted_ms >= OUTLIVE_MS ? OUTLIVES : FINE;
+    return now_ms - watch->moved_ms >= atomic_load(&stall_ms) ? STALLED : FINE;
+}
+
 int ph_tool_wait(
     struct ph_tool *tool, const atomic_bool *cancelled, int *status_out, struct ph_error *error)
 {
-    uint64_t killed_ms = 0;
-    bool open = true, ended = false, cancel = false;
+    struct watch watch = {.moved_ms = ph_clock_boot_ms()};
+    uint64_t kill_ms = 0;
+    enum trouble trouble = FINE;
+    bool open = true, ended = false;
     int status = 0;
 
     while (!ended) {
@@ -99,15 +140,18 @@ int ph_tool_wait(
             open = read_output(tool);
         pid_t pid = waitpid(tool->pid, &status, WNOHANG);
         ended = pid == tool->pid || (pid < 0 && errno != EINTR);
-        if (ended || cancelled == NULL || !atomic_load(cancelled))
-            continue;
         uint64_t now_ms = ph_clock_boot_ms();
-        if (!cancel) {
-            cancel = true;
-            killed_ms = now_ms + GRACE_MS;
+        if (ended)
+            continue;
+        if (trouble != FINE) {
+            if (now_ms >= kill_ms)
+                kill(-tool->pid, SIGKILL);
+            continue;
+        }
+        trouble = look(tool, cancelled, &watch, now_ms);
+        if (trouble != FINE) {
+            kill_ms = now_ms + GRACE_MS;
             kill(-tool->pid, SIGTERM);
-        } else if (now_ms >= killed_ms) {
-            kill(-tool->pid, SIGKILL);
         }
     }
     kill(-tool->pid, SIGKILL); /* what it has started and left */
@@ -118,9 +162,15 @@ int ph_tool_wait(
     tool->output_fd = -1;
     tool->pid = 0;
     *status_out = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    if (cancel) {
+    if (trouble == CANCELLED) {
         ph_error_set(error, PH_FAILED, NULL, "cancelled");
         return -ECANCELED;
+    }
+    if (trouble == STALLED) {
+        ph_error_set(error, PH_FAILED, NULL,
+            "%s hangs: it moved nothing for %llu s and was ended (copy_stall_s)", tool->name,
+            (unsigned long long)(atomic_load(&stall_ms) / 1000));
+        return -EIO;
     }
     return 0;
 }
@@ -131,10 +181,12 @@ int ph_tool_explain(
     char reason[PH_TEXT_BYTES_MAX];
 
     ph_stream_reason(stream, reason, sizeof reason);
+    /* Each side may know half of it: a full disk at the holder is told by the owner's rsync. */
     if (reason[0] != '\0')
-        ph_error_set(error, PH_FAILED, NULL, "%s", reason);
+        ph_error_set(error, PH_FAILED, NULL, "%s%s%s%s", reason, tool->said[0] != '\0' ? " (" : "",
+            tool->said, tool->said[0] != '\0' ? ")" : "");
     else
-        ph_error_set(error, PH_FAILED, NULL, "%s ended with status %d: %s", tool->name, status,
-            tool->said[0] != '\0' ? tool->said : "it said nothing");
+        ph_error_set(error, PH_FAILED, NULL, "%s ended with status %d%s%s", tool->name, status,
+            tool->said[0] != '\0' ? ": " : "", tool->said);
     return -EIO;
 }

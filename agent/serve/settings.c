@@ -17,6 +17,7 @@
 static int set_defaults(struct ph_agent_config *config)
 {
     config->copies_parallel = 2;
+    config->copy_stall_s = 300;
     strcpy(config->log_level, "notice");
     return ph_set_text(&config->listen, "tcp://127.0.0.1:*");
 }

@@ -43,6 +43,7 @@
     F(T, INT, disk_mib, none, PH_OPT, 0, INT32_MAX, "disk offered; 0: the file system's")          \
     F(T, TEXT, watchdog, none, PH_OPT, 0, 255, "watchdog device the guard feeds; empty: none")     \
     F(T, INT, copies_parallel, none, PH_OPT, 1, 1000, "copies sent at once")                       \
+    F(T, INT, copy_stall_s, none, PH_OPT, 1, 86400, "a copy whose tool moves nothing for so long has failed") \
     F(T, NAME, log_level, none, PH_OPT, 0, 63, "error, warning, notice, info, debug")
 
 /* config.yaml of the command line: where the manager is and who asks. */
