@@ -21,13 +21,44 @@ struct words {
     bool too_many;
 };
 
+/* What getopt did not like: it says it itself only as a line of text, and --json wants JSON. */
+static int bad_option(int found, const struct option *longs, char **argv, struct ph_error *error)
+{
+    char letter[3] = {'-', (char)optopt, 0}, name[128], shown[160];
+
+    if (optopt > 0 && optopt < LONG_BASE)
+        memcpy(name, letter, sizeof letter);
+    else if (optopt >= LONG_BASE)
+        ph_text_format(name, sizeof name, "--%s", longs[optopt - LONG_BASE].name);
+    else
+        ph_text_format(name, sizeof name, "%s", argv[optind - 1]);
+    ph_text_printable(shown, sizeof shown, name);
+    if (found == ':')
+        return ph_error_set(error, PH_BAD_INPUT, shown, "needs a value");
+    if (optopt >= LONG_BASE)
+        return ph_error_set(error, PH_BAD_INPUT, shown, "takes no value");
+    return ph_error_set(error, PH_BAD_INPUT, shown,
+        "is no option, or not one alone; a word that begins with - goes behind --");
+}
+
+static bool wants_json(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "-j") == 0)
+            return true;
+    return false;
+}
+
 /* Reads argv: options into cli->value, everything else into words. */
-static int read_arguments(int argc, char **argv, struct ph_cli *cli, struct words *words)
+static int read_arguments(
+    int argc, char **argv, struct ph_cli *cli, struct words *words, struct ph_error *error)
 {
     struct option longs[PH_CLI_OPTION_COUNT + 1];
-    char shorts[3 * PH_CLI_OPTION_COUNT + 2];
+    char shorts[3 * PH_CLI_OPTION_COUNT + 3];
     size_t used = 0;
     shorts[used++] = '-'; /* words come in order, as the argument of option 1 */
+    shorts[used++] = ':'; /* a missing value is told from an unknown option */
+    opterr = 0;
     memset(longs, 0, sizeof(longs));
     for (int i = 0; i < PH_CLI_OPTION_COUNT; i++) {
         const struct ph_cli_option_description *option = &ph_cli_options[i];
@@ -50,10 +81,12 @@ static int read_arguments(int argc, char **argv, struct ph_cli *cli, struct word
         for (int i = 0; found != 1 && found < LONG_BASE && i < PH_CLI_OPTION_COUNT; i++)
             if (ph_cli_options[i].letter && ph_cli_options[i].letter == found)
                 option = i;
-        if (found == 1 || found == '?' || option < 0 || option >= PH_CLI_OPTION_COUNT) {
-            words->too_many = found == 1;
-            return -1; /* getopt has said what is wrong, but for too many words */
+        if (found == 1) {
+            words->too_many = true;
+            return -1;
         }
+        if (option < 0 || option >= PH_CLI_OPTION_COUNT)
+            return bad_option(found, longs, argv, error);
         cli->value[option] = optarg ? optarg : "";
     }
     for (; optind < argc && words->count < 4; optind++)
@@ -157,14 +190,16 @@ int ph_cli_main(int argc, char **argv)
     struct words words = {0};
     struct ph_error error = {0};
     size_t used = 0;
-    int bad = read_arguments(argc, argv, &cli, &words);
-    cli.json = cli.value[PH_CLI_JSON] != NULL;
+    int bad = read_arguments(argc, argv, &cli, &words, &error);
+    cli.json = bad ? wants_json(argc, argv) : cli.value[PH_CLI_JSON] != NULL;
     cli.terminal = isatty(STDOUT_FILENO);
     cli.colour = cli.terminal && !getenv("NO_COLOR") && !cli.value[PH_CLI_NO_COLOUR];
     const struct ph_cli_command *command = find_command(&words, &used);
     if (bad && !words.too_many) {
-        fprintf(stderr, "Try poolherd %s --help.\n", command ? command->words : "");
-        return PH_BAD_INPUT;
+        int status = complain(&cli, &error);
+        if (!cli.json)
+            fprintf(stderr, "Try poolherd %s --help.\n", command ? command->words : "");
+        return status;
     }
     if (cli.value[PH_CLI_VERSION]) {
         puts("poolherd " PH_VERSION);

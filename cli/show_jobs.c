@@ -9,6 +9,12 @@
 
 #define LOOK_MS 150 /* between two looks at a job that is followed */
 
+/* Only of these the time without the pool is measured. */
+static bool moves(const struct ph_job *job)
+{
+    return job->kind == PH_JOB_MOVE || job->kind == PH_JOB_TAKEOVER;
+}
+
 void ph_show_jobs(struct ph_cli *cli, const struct ph_job_list *jobs)
 {
     static const char *const headings[] = {">JOB", "KIND", "STATE", "PHASE", ">DONE", "POOL",
@@ -27,7 +33,7 @@ void ph_show_jobs(struct ph_cli *cli, const struct ph_job_list *jobs)
         ph_table_cell(table, job->pool);
         ph_table_cell(table, job->node);
         ph_table_cell(table, job->target);
-        ph_table_cell(table, ended && job->pool[0] ? ph_age(text, job->downtime_ms) : "");
+        ph_table_cell(table, ended && moves(job) ? ph_age(text, job->downtime_ms) : "");
         ph_table_cell(
             table, ended && job->kind == PH_JOB_TAKEOVER ? ph_age(text, job->data_loss_ms) : "");
         ph_table_cell(table, job->who);
@@ -148,7 +154,7 @@ static void print_line(struct ph_cli *cli, const struct ph_job *job, bool child)
         job->state == PH_JOB_RUNNING && job->pool[0] ? phase : state, ph_colour_end(cli));
     if (job->target[0])
         printf(" -> %s", job->target);
-    if (job->state == PH_JOB_SUCCEEDED && job->pool[0] && job->downtime_ms >= 0)
+    if (job->state == PH_JOB_SUCCEEDED && moves(job) && job->downtime_ms >= 0)
         printf(", %s without the pool", ph_age(without, job->downtime_ms));
     else if (!job->ended_at && job->waiting_on && job->waiting_on[0])
         printf(", waits for %s", ph_safe(text, sizeof(text), job->waiting_on));

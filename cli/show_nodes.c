@@ -134,7 +134,7 @@ PH_CLI_RUN(status)
             (long long)shown.term, ph_age(uptime, shown.uptime_ms),
             ph_age(takeover, shown.takeover_ms));
         if (shown.paused)
-            printf("%sPAUSED%s: no automatic action. %s\n", ph_colour(cli, "failed"),
+            printf("%sPAUSED%s, no automatic action: %s\n", ph_colour(cli, "failed"),
                 ph_colour_end(cli), ph_safe(text, sizeof(text), shown.reason));
         putchar('\n');
         ph_show_nodes(cli, &shown.nodes);

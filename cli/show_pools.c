@@ -169,9 +169,7 @@ PH_CLI_RUN(pool_explain)
         rv = ph_print_one(&ph_record_explanation, &shown, error);
     } else if (rv == 0) {
         char text[2048];
-        printf("%s is %s%s%s. %s\n\n", shown.pool,
-            ph_enum_word(&ph_enum_pool_state, (int)shown.state), shown.node[0] ? " on " : "",
-            shown.node, ph_safe(text, sizeof(text), shown.reason));
+        printf("%s\n\n", ph_safe(text, sizeof(text), shown.reason));
         struct ph_table *table = ph_table_new(cli, headings);
         for (size_t i = 0; table && i < shown.candidates.count; i++) {
             const struct ph_candidate *candidate = &shown.candidates.items[i];
