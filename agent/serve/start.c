@@ -186,17 +186,22 @@ static int load_data(struct ph_shell *shell, const struct ph_order *order)
 /* Workloads that run on from the agent process before this one. */
 static void adopt(struct ph_shell *shell, const struct ph_order *order)
 {
+    char cgroup[PATH_MAX] = "";
+    if (shell->cgroup_parent[0] &&
+        ph_cgroup_make(shell->cgroup_parent, order->pool.name, cgroup, sizeof(cgroup)) != 0)
+        cgroup[0] = 0;
     for (size_t i = 0; i < order->vms.count; i++) {
         const struct ph_vm *vm = &order->vms.items[i];
         const struct ph_work_driver *driver = ph_work_driver_find(vm->kind);
         struct ph_work_paths paths;
         struct ph_work_context context;
         struct ph_work_process process = {.pid_fd = -1};
-        if (!driver || ph_vms_context(shell, order, vm, 0, "", "", &paths, &context) != 0 ||
+        if (!driver || ph_vms_context(shell, order, vm, 0, "", cgroup, &paths, &context) != 0 ||
             driver->adopt(&context, &process) != 0)
             continue;
         if (ph_vms_add(shell, order->pool.name, vm->name, &process) != 0)
             continue;
+        memcpy(ph_place_here(shell, order->pool.name)->cgroup, cgroup, sizeof(cgroup));
         ph_log(PH_LOG_NOTICE, "vm_adopted", "pool=%s vm=%s pid=%lld", order->pool.name, vm->name,
             (long long)process.pid);
         struct ph_agent_event event = {

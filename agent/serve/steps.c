@@ -151,34 +151,50 @@ static const struct ph_vm *declared_vm(struct ph_running *running)
     return NULL;
 }
 
-static const struct ph_work_driver *work_driver(struct ph_running *running, const char *kind)
+/* A workload as its driver wants it; `context` borrows from the rest. */
+struct workload {
+    const struct ph_vm *vm;
+    const struct ph_work_driver *driver;
+    struct ph_work_paths paths;
+    struct ph_work_context context;
+};
+
+static int find_workload(struct ph_running *running, struct workload *workload)
 {
-    const struct ph_work_driver *driver = ph_work_driver_find(kind);
-    if (!driver)
-        ph_error_set(&running->error, PH_BAD_INPUT, "kind",
-            "this node's agent has no workload driver \"%s\"", kind);
-    return driver;
+    workload->vm = declared_vm(running);
+    if (!workload->vm)
+        return -EINVAL;
+    workload->driver = ph_work_driver_find(workload->vm->kind);
+    if (!workload->driver)
+        return ph_error_set(&running->error, PH_BAD_INPUT, "kind",
+            "this node's agent has no workload driver \"%s\"", workload->vm->kind);
+    return 0;
+}
+
+static int make_context(struct ph_running *running, struct workload *workload)
+{
+    return failed(running,
+        ph_vms_context(running->shell, &running->task->order, workload->vm,
+            running->task->generation, running->path, running->cgroup, &workload->paths,
+            &workload->context),
+        "its directories could not be made");
 }
 
 static int start_vm(struct ph_running *running)
 {
-    const struct ph_vm *vm = declared_vm(running);
-    const struct ph_work_driver *driver = vm ? work_driver(running, vm->kind) : NULL;
-    struct ph_work_paths paths;
-    struct ph_work_context context;
-    if (!driver)
-        return -EINVAL;
+    struct workload workload;
+    int rv = find_workload(running, &workload);
     /* After a restart of the agent the active path is not known yet; activation is idempotent. */
-    int rv = running->path[0] ? 0 : activate(running, false);
+    if (rv == 0 && !running->path[0])
+        rv = activate(running, false);
+    if (rv == 0)
+        rv = make_context(running, &workload);
+    if (rv == 0)
+        rv = failed(running, workload.driver->check(workload.vm, &running->error),
+            "its declaration is wrong");
     if (rv == 0)
         rv = failed(running,
-            ph_vms_context(running->shell, &running->task->order, vm, running->task->generation,
-                running->path, running->cgroup, &paths, &context),
-            "its directories could not be made");
-    if (rv == 0)
-        rv = failed(running, driver->check(vm, &running->error), "its declaration is wrong");
-    if (rv == 0)
-        rv = failed(running, driver->start(&context, &running->process, &running->error),
+            workload.driver->start(&workload.context, &running->process, &running->error),
             "it could not be started");
     running->started = rv == 0;
     return rv;
@@ -186,22 +202,18 @@ static int start_vm(struct ph_running *running)
 
 static int stop_vm(struct ph_running *running)
 {
-    const struct ph_vm *vm = declared_vm(running);
-    const struct ph_work_driver *driver = vm ? work_driver(running, vm->kind) : NULL;
-    struct ph_work_paths paths;
-    struct ph_work_context context;
-    if (!driver)
-        return -EINVAL;
-    int rv = failed(running,
-        ph_vms_context(running->shell, &running->task->order, vm, running->task->generation,
-            running->path, running->cgroup, &paths, &context),
-        "its directories could not be made");
+    struct workload workload;
+    int rv = find_workload(running, &workload);
+    if (rv == 0)
+        rv = make_context(running, &workload);
+    if (rv != 0)
+        return rv;
     /* One that is not found has ended, and may have left others behind: stop() ends those too. */
-    if (rv == 0 && running->process.pid == 0)
-        (void)driver->adopt(&context, &running->process);
-    return rv != 0 ? rv
-                   : failed(running, driver->stop(&context, &running->process, &running->error),
-                         "it could not be stopped");
+    if (running->process.pid == 0)
+        (void)workload.driver->adopt(&workload.context, &running->process);
+    return failed(running,
+        workload.driver->stop(&workload.context, &running->process, &running->error),
+        "it could not be stopped");
 }
 
 void ph_step_run(struct ph_running *running)
