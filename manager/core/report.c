@@ -106,6 +106,16 @@ static void holder_take(struct ph_core *core, struct core_peer *peer)
     const struct ph_report *report = &peer->report;
     struct ph_replica *row = &peer->row;
 
+    if ((report->state == PH_LOCAL_COPY || report->state == PH_LOCAL_NONE) &&
+        report->data_epoch == 0 && core_copy_usable(peer)) {
+        /* It has nothing (any more): an order to drop it was carried out and the answer was lost. Should
+         * a copy have arrived this moment, its next report says so. */
+        row->state = PH_REPLICA_SEEDING;
+        row->epoch = row->sequence = 0;
+        core_set_text(core, &row->reason, "%s has no copy of it any more", peer->row.node);
+        core_peer_touch(core, peer);
+        return;
+    }
     if (report->state != PH_LOCAL_COPY || report->data_epoch == 0 || report->data_sequence == 0)
         return;
     if (report->data_epoch < row->epoch ||
