@@ -15,6 +15,7 @@
 
 #define STEP_MS 50
 #define GRACE_MS 1000
+#define EXPLAIN_MS 1000
 #define OUTLIVE_MS 5000 /* a tool sees the end of its stream, and may tidy up */
 
 static _Atomic uint64_t stall_ms = 300 * 1000;
@@ -181,6 +182,11 @@ int ph_tool_explain(
     char reason[PH_TEXT_BYTES_MAX];
 
     ph_stream_reason(stream, reason, sizeof reason);
+    /* One that says nothing was told to end by its other side, whose words are on their way. */
+    for (int turn = 0; turn < EXPLAIN_MS / STEP_MS && !reason[0] && !tool->said[0]; turn++) {
+        poll(NULL, 0, STEP_MS);
+        ph_stream_reason(stream, reason, sizeof reason);
+    }
     /* Each side may know half of it: a full disk at the holder is told by the owner's rsync. */
     if (reason[0] != '\0')
         ph_error_set(error, PH_FAILED, NULL, "%s%s%s%s", reason, tool->said[0] != '\0' ? " (" : "",

@@ -98,7 +98,7 @@ class Node:
         self.dir.mkdir(mode=0o700, exist_ok=True)
         self.tools.mkdir(exist_ok=True)
         if not (self.dir / "agent.yaml").exists():
-            (self.dir / "agent.yaml").write_text("log_level: info\n")
+            (self.dir / "agent.yaml").write_text("log_level: info\n" + self.cluster.agent_config)
         command = [BUILD / "poolherd-agent", "--dir", self.dir, "--listen", self.listen, *extra]
         if token:
             command += ["--join", "-"]
@@ -186,9 +186,9 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, nodes=3, config=None):
+    def __init__(self, nodes=3, config=None, agent_config=""):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="poolherd-test-"))
-        self.config = config
+        self.config, self.agent_config = config, agent_config
         self.manager = None
         self.manager_log = self.dir / "manager.log"
         self.beacons = self.dir / "beacons.txt"
@@ -354,17 +354,21 @@ class ClusterTest(unittest.TestCase):
     """A test with a cluster of its own, which is checked and stopped after it."""
     nodes = 3
     config = None
+    agent_config = ""
 
     def setUp(self):
-        self.cluster = Cluster(self.nodes, self.config)
+        self.cluster = Cluster(self.nodes, self.config, self.agent_config)
 
     def run(self, result=None):
-        before = len(result.failures) + len(result.errors) if result else 0
-        self._before, self._result = before, result
+        self._result, self._before = result, self._bad(result)
         return super().run(result)
 
+    @staticmethod
+    def _bad(result):
+        return len(result.failures) + len(result.errors) if result else 0
+
     def tearDown(self):
-        failed = any(error for _, error in getattr(self._outcome, "errors", []) if error) if hasattr(self._outcome, "errors") else False
+        failed = self._bad(self._result) > self._before
         try:
             if not failed:
                 self.cluster.assert_nothing_ran_twice()
