@@ -108,6 +108,24 @@ static void new_epoch(struct ph_agent_pool *pool)
     }
 }
 
+/* An order to deactivate was carried out in full before. */
+static bool released_before(const struct ph_agent_pool *pool)
+{
+    return pool->has_order && pool->order.kind == PH_ORDER_DEACTIVATE && pool->settled &&
+           pool->phase == PH_AP_IDLE && pool->local == PH_LOCAL_RELEASED && !pool->data_active &&
+           !pool->ran;
+}
+
+static bool required_missing(const struct ph_agent_pool *pool)
+{
+    for (size_t i = 0; i < pool->peer_count && pool->owner_data; i++) {
+        if (pool->peers[i].peer.required && !pool->peers[i].last_done) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void take(struct ph_agent *agent, struct ph_agent_pool *pool, const struct ph_order *order)
 {
     struct ph_order copy = {0};
@@ -117,6 +135,7 @@ static void take(struct ph_agent *agent, struct ph_agent_pool *pool, const struc
         return;
     }
     bool higher = order->epoch > pool->epoch;
+    bool released = released_before(pool) && order->kind == PH_ORDER_DEACTIVATE;
     ph_record_fini(&ph_record_order, &pool->order);
     pool->order = copy;
     pool->has_order = true;
@@ -134,13 +153,16 @@ static void take(struct ph_agent *agent, struct ph_agent_pool *pool, const struc
         if (pool->phase == PH_AP_IDLE) {
             ph_agent_pool_set_local(pool, PH_LOCAL_ACTIVATING);
         }
-    } else if (order->kind == PH_ORDER_DEACTIVATE && pool->phase == PH_AP_IDLE) {
-        /* Stored as "released" it would look done to a restarted agent. */
-        ph_agent_pool_set_local(pool, PH_LOCAL_DEACTIVATING);
     }
     const struct ph_peer_list none = {0};
     bool owner = order->kind == PH_ORDER_ACTIVATE || order->kind == PH_ORDER_DEACTIVATE;
     ph_agent_peers_take(agent, pool, owner ? &pool->order.copies : &none);
+    if (released && !required_missing(pool)) {
+        pool->settled = true; /* nothing is left to do for it, but for who else gets a copy */
+    } else if (order->kind == PH_ORDER_DEACTIVATE && pool->phase == PH_AP_IDLE) {
+        /* Stored as "released" it would look done to a restarted agent. */
+        ph_agent_pool_set_local(pool, PH_LOCAL_DEACTIVATING);
+    }
     ph_agent_save_pool(agent, pool);
     if (pool->allowed && order->kind != PH_ORDER_HOLD) {
         ph_agent_allow(agent, &pool->order);

@@ -62,11 +62,8 @@ void sim_check_active(struct sim *sim, int node, int index, uint64_t content_us)
         return;
     }
     uint64_t lost_us = pool->newest_us - content_us;
-    const struct ph_node *home =
-        sim_table_get(&sim->manager.nodes, sim->nodes[pool->clean_node].name);
-    bool gone = home == NULL || home->state != PH_NODE_ONLINE;
     /* Had the node it was given to next been lost as well, it may be gone for good reasons. */
-    if (pool->clean && pool->clean_node != node && !gone && pool->given <= 1) {
+    if (pool->clean && pool->clean_node != node && pool->given <= 1) {
         sim_fail(sim,
             "pool %s was released by %s, which is online, and %s goes on without its last %llu ms",
             pool->name, sim->nodes[pool->clean_node].name, sim->nodes[node].name,
@@ -122,6 +119,13 @@ static void check_pool(struct sim *sim, const struct ph_pool *old, const struct 
         sim_fail(sim, "pool %s went to %s without a new epoch", row->name, row->node);
     }
     pool->epoch = row->epoch;
+    /* The node with the newest data is not there when it is given away: a take-over, with its loss. */
+    const struct ph_node *home =
+        sim_table_get(&sim->manager.nodes, sim->nodes[pool->clean_node].name);
+    if (row->node[0] != '\0' && (old == NULL || strcmp(row->node, old->node) != 0) &&
+        (home == NULL || home->state != PH_NODE_ONLINE)) {
+        pool->clean = false;
+    }
     pool->given += row->node[0] != '\0' && (old == NULL || strcmp(row->node, old->node) != 0);
     /* Before it is given to a node nothing of it may live on another one. */
     for (int i = 0; row->node[0] != '\0' && i < sim->options.nodes; i++) {

@@ -152,6 +152,14 @@ static void calm(struct sim *sim)
         run_for(sim, 30 * (uint64_t)SIM_SECOND);
     } while (sim->now_us < until_us && !sim_settled(sim, why, sizeof(why)));
     sim_check_settled(sim);
+    /* What stands as declared stays so: no orders go back and forth. */
+    uint64_t orders = sim->orders, quiet_us = 60 * (uint64_t)SIM_SECOND;
+    sim->end_us += quiet_us;
+    run_for(sim, quiet_us);
+    if (sim->orders - orders > 20 * (uint64_t)sim->options.pools) {
+        sim_fail(sim, "%llu orders were given in a minute in which nothing happened",
+            (unsigned long long)(sim->orders - orders));
+    }
 }
 
 static void play(struct sim *sim)

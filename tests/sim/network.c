@@ -84,6 +84,7 @@ void sim_send_to_manager(struct sim *sim, int node, enum ph_message_type type, c
 
 void sim_send_to_agent(struct sim *sim, int node, enum ph_message_type type, const void *body)
 {
+    sim->orders += type == PH_MSG_ORDER;
     if (!sim->cut_down[node]) {
         send(sim, node, type, body, arrives_at_agent);
     }

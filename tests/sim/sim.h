@@ -217,7 +217,7 @@ struct sim {
     uint64_t slow_disk_until_us;
     int64_t serial;
     /* statistics */
-    uint64_t steps, messages, takeovers, moves, drains, kills, crashes, losses, avoidable;
+    uint64_t steps, messages, takeovers, moves, drains, kills, crashes, losses, avoidable, orders;
     uint64_t trace_hash;
     bool failed;
 };

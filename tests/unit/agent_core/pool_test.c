@@ -201,6 +201,32 @@ static void test_last_copy_holds_the_release(void **state)
     world_destroy(&world);
 }
 
+static void test_released_stays_released(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world);
+    world_activate(&world, "p", 1, NULL);
+    deactivate(&world, "p", 1, NULL);
+    world_done(&world, "p", PH_TASK_VM_STOP, "web", 0);
+    world_done(&world, "p", PH_TASK_KILL, NULL, 0);
+    world_done(&world, "p", PH_TASK_DEACTIVATE, NULL, 0);
+    world_expect(&world, PH_LOCAL_RELEASED);
+    /* The same again with other peers: taken in, and nothing is called active or stopped for it. */
+    deactivate(&world, "p", 1, "n2");
+    world_expect(&world, PH_LOCAL_RELEASED);
+    assert_int_equal(world_row(&world, "p")->number, world.order_number);
+    assert_int_equal(world_task_count(&world), 1);
+    world_done(&world, "p", PH_TASK_COPY, "n2", 0);
+    /* One that is required holds a release back, also when it is asked for later. */
+    deactivate(&world, "p", 1, "!n3");
+    world_expect(&world, PH_LOCAL_DEACTIVATING);
+    world_done(&world, "p", PH_TASK_DEACTIVATE, NULL, 0);
+    world_done(&world, "p", PH_TASK_COPY, "n3", 0);
+    world_expect(&world, PH_LOCAL_RELEASED);
+    world_destroy(&world);
+}
+
 static void test_released_data_is_newer_than_its_copies(void **state)
 {
     (void)state;
@@ -405,6 +431,7 @@ int main(void)
         cmocka_unit_test(test_hanging_stop_is_killed),
         cmocka_unit_test(test_busy_data),
         cmocka_unit_test(test_last_copy_holds_the_release),
+        cmocka_unit_test(test_released_stays_released),
         cmocka_unit_test(test_released_data_is_newer_than_its_copies),
         cmocka_unit_test(test_turning_round),
         cmocka_unit_test(test_deactivate_before_it_is_active),
