@@ -11,6 +11,7 @@
 #include "manager/serve/commits.h"
 #include "manager/serve/house.h"
 #include "manager/serve/outbox.h"
+#include "manager/serve/pace.h"
 #include "manager/serve/quiet.h"
 #include "manager/serve/requests.h"
 #include "manager/serve/settings.h"
@@ -53,6 +54,7 @@ struct serve_manager {
     struct serve_result *blocked; /* parts whose asker's queue was full */
     uint64_t pass;                /* number of the present look at them */
     struct serve_quiet quiet_unknown, quiet_malformed, quiet_refused, quiet_unsent;
+    struct serve_pace pace;
     uint64_t dropped; /* by the wire, as last logged */
     uint64_t now_ms;  /* never goes back */
     uint64_t trim_ms; /* next step of retention */

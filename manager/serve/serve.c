@@ -4,6 +4,7 @@
 #include "manager/serve/manager.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,17 +119,18 @@ static bool commits_follow(struct serve_manager *manager)
 static bool drain(struct serve_manager *manager)
 {
     struct ph_wire_message raw;
-    int i;
+    size_t i;
 
     ph_wire_server_zap(manager->wire);
     for (i = 0; i < MESSAGES_PER_ROUND; i++) {
         if (ph_wire_server_receive(manager->wire, &raw) != 0) {
-            return true;
+            break;
         }
         serve_now_ms(manager);
         serve_intake(manager, &raw);
     }
-    return false;
+    serve_pace_count(&manager->pace, i, manager->now_ms);
+    return i < MESSAGES_PER_ROUND;
 }
 
 static long wait_ms(struct serve_manager *manager, bool drained, bool blocked)
@@ -142,6 +144,19 @@ static long wait_ms(struct serve_manager *manager, bool drained, bool blocked)
     }
     wait = due_ms - now_ms < wait ? due_ms - now_ms : wait;
     return blocked && wait > BLOCKED_MS ? BLOCKED_MS : (long)wait;
+}
+
+/* Lets beats gather (pace.h), when there is nothing else to do. */
+static void rest(struct serve_manager *manager, long wait)
+{
+    struct pollfd wakeup = {.fd = manager->wakeup.read_fd, .events = POLLIN};
+    uint64_t rest_ms = serve_pace_rest_ms(&manager->pace, manager->settings.core.timing.beat_ms);
+
+    if (rest_ms > 0 && wait > 0 && manager->outbox.count == 0 && manager->requests.count == 0 &&
+        manager->submitted == manager->durable &&
+        (manager->batch == NULL || ph_batch_empty(manager->batch))) {
+        (void)poll(&wakeup, 1, wait < (long)rest_ms ? (int)wait : (int)rest_ms);
+    }
 }
 
 static void dropped_log(struct serve_manager *manager)
@@ -170,6 +185,7 @@ static int loop(struct serve_manager *manager)
     uint64_t ticked_ms = serve_now_ms(manager);
 
     while (!serve_signal_stop()) {
+        rest(manager, wait_ms(manager, drained, blocked));
         if (zmq_poll(items, 3, wait_ms(manager, drained, blocked)) < 0 && zmq_errno() != EINTR) {
             ph_log(PH_LOG_ERROR, "poll_failed", "text=%s", zmq_strerror(zmq_errno()));
             return 1;
