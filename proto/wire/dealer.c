@@ -16,6 +16,7 @@
 
 #define RECONNECT_MS 20
 #define RECONNECT_MS_MAX 200
+#define HANDSHAKE_MS 60000 /* the server may have thousands to do (server.c) */
 
 struct ph_wire_client {
     void *socket;
@@ -32,6 +33,7 @@ static int dealer_connect(struct ph_wire_client *client, const char *endpoint,
     zsock_set_reconnect_ivl(client->socket, RECONNECT_MS);
     zsock_set_reconnect_ivl_max(client->socket, RECONNECT_MS_MAX);
     zsock_set_connect_timeout(client->socket, 1000);
+    zsock_set_handshake_ivl(client->socket, HANDSHAKE_MS);
     zsock_set_tcp_maxrt(client->socket, 3000); /* sooner than the server: it is we who reconnect */
     zsock_set_sndhwm(client->socket, 1000);
     zsock_set_rcvhwm(client->socket, 4096);

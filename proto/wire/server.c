@@ -32,6 +32,7 @@
 #define DESCRIPTORS_SPARE 128u
 #define AGENTS_PER_IO_THREAD 1000u
 #define IO_THREADS_MAX 4
+#define HANDSHAKE_MS 30000
 
 struct ph_wire_server {
     void *context, *router, *zap;
@@ -89,8 +90,9 @@ static void router_prepare(
      * hello may be owed an order for each of its pools. */
     zsock_set_rcvhwm(server->router, 256);
     zsock_set_sndhwm(server->router, 4096);
-    /* A handshake is half a millisecond of work, and after a restart all come at once. */
-    zsock_set_handshake_ivl(server->router, 10000 + expected);
+    /* A handshake is a millisecond of work, and after a restart all come at once: they go on side by
+     * side, so with too little time on a busy machine none would ever end, and all begin again. */
+    zsock_set_handshake_ivl(server->router, HANDSHAKE_MS + 4 * expected);
 }
 
 static int router_bind(struct ph_wire_server *server, const char *listen, struct ph_error *error)
