@@ -102,13 +102,16 @@ void core_holders(struct ph_core *core, struct core_pool *pool)
     size_t indices[PH_COPIES_MAX + 1];
     size_t want = (size_t)pool->row.copies, got, taken = 0, kept;
 
+    if (!pool->row.created)
+        return; /* nothing to copy yet; due when it has been active */
     pool->holders_due = false;
     pool->copies_short = false;
-    if (core_removing(pool) || (!pool->row.created && pool->row.node[0] == '\0'))
+    if (core_removing(pool))
         return;
     kept = keep_list(pool, keep);
     if (all_kept(core, pool, keep, kept))
         return;
+    core->work += core->nodes.count;
     /* One more, since what is released counts for nothing at its home. */
     got = ph_place_copies(
         &core->cluster, &pool->row, keep, kept, want + (pool->row.node[0] == '\0'), indices);

@@ -74,7 +74,8 @@ int ph_request_fence(struct ph_core *core, const struct ph_event_in *in)
         return 0;
     core_command(core, in, &(struct core_about){.node = node, .job = job}, "fence %s", asked->node);
     core_fence_resume(core, job);
-    core_answer_done(core, in, job->row.id, "the fence device of %s is asked to switch it off", asked->node);
+    core_answer_done(
+        core, in, job->row.id, "the fence device of %s is asked to switch it off", asked->node);
     return 0;
 }
 

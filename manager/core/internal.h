@@ -18,10 +18,11 @@
  *   picture.c   nodes and sums for placement                           brakes.c    silent share, pause, quarantine
  *   node.c      hello, beat, leases, suspect, lost, fenced             report.c    reports, copy reports
  *   order.c     wanted order per peer, sending again                   schedule.c  where an unassigned pool goes
+ *   assign.c    on and off a node, failed activations                  settle.c    all that is dirty, and its order
  *   objects.c   making, finding, forgetting                            copies.c   who keeps copies
  *   failback.c  takeover.c  move.c  drain.c  job.c  fence.c  operate.c (pool start/stop/remove, pause, resume)
- *   -- the colleague's: request.c (the table), request_*.c, view_*.c, apply.c, explain.c, doctor.c,
- *      identity.c, timing.c
+ *   request.h says the rest: request.c (the table), view_*.c, apply*.c, explain.c, doctor*.c, identity.c,
+ *   timing.c
  *
  * Rules for all of them
  *   - Rows are changed in place and then touched (core_node_touch, core_pool_touch, ...): the row is saved once,
@@ -247,6 +248,7 @@ struct ph_core {
     struct core_pool **wanting;
     bool attention; /* something changed that may help them */
     struct core_timer look;
+    size_t work;                /* nodes that placement looked at in this step: bounds it */
     struct core_job **drains; /* unfinished drains and retires, ascending by id */
     size_t drain_count, drain_room;
     uint64_t told_takeover_ms; /* meta "takeover_ms": the longest any node may still live by */
@@ -376,9 +378,11 @@ bool core_order_echoed(const struct ph_core *core, const struct core_peer *peer)
 /* The node took in the order to deactivate, and nothing of the pool runs or is mounted there. */
 bool core_released(const struct ph_core *core, const struct core_pool *pool);
 
-/* ---- schedule.c ---- */
+/* ---- assign.c, schedule.c, settle.c ---- */
 bool core_confirmed(const struct core_pool *pool); /* was active under its present epoch */
 bool core_deactivation_wanted(const struct core_pool *pool);
+/* Whether a copy holds exactly what its pool's home has (home: the peer there, or NULL). */
+bool core_equal_to_home(const struct core_peer *peer, const struct core_peer *home);
 void core_assign(
     struct ph_core *core, struct core_pool *pool, struct core_node *node, const char *why);
 /* Takes the pool off its node, which needs a proof. data_here: the newest data is there. */
@@ -423,6 +427,9 @@ void core_move_step(struct ph_core *core, struct core_job *job);
 void core_move_activation_failed(struct ph_core *core, struct core_job *job, const char *reason);
 struct core_job *core_move_begin(struct ph_core *core, struct core_pool *pool, const char *target,
     struct core_job *parent, const char *who);
+/* Placement among all nodes, or (data_needed) among those in question->copies: O(copies) then. */
+long core_choose(struct ph_core *core, const struct ph_place_question *question, char *reason,
+    size_t reason_size);
 long core_move_choose(struct ph_core *core, struct core_pool *pool, const char *only, char *reason,
     size_t reason_size);
 struct core_job *core_drain_begin(struct ph_core *core, struct core_node *node,
@@ -490,17 +497,17 @@ int64_t core_last_seen_ms(
 typedef int core_handler(struct ph_core *core, const struct ph_event_in *in);
 int ph_request_handle(
     struct ph_core *core, const struct ph_event_in *in); /* request.c: PH_EV_REQUEST */
-/* the colleague's */
+/* request.h's files */
 core_handler ph_request_status, ph_request_node_list, ph_request_node_show, ph_request_invite,
     ph_request_join, ph_request_apply, ph_request_pool_list, ph_request_pool_show,
     ph_request_pool_explain, ph_request_job_list, ph_request_job_show, ph_request_events,
     ph_request_doctor, ph_request_query, ph_request_identity_list, ph_request_identity_revoke;
-/* mine */
+/* move.c, drain.c, fence.c, operate.c */
 core_handler ph_request_drain, ph_request_resume, ph_request_fence, ph_request_retire,
     ph_request_pool_move, ph_request_pool_start, ph_request_pool_stop, ph_request_pool_remove,
     ph_request_job_cancel, ph_request_pause, ph_request_unpause;
 
-/* identity.c (the colleague's): called by retire; by ph_core_load for each identity row; by destroy. */
+/* identity.c: called by retire; by ph_core_load for each identity row; by destroy. */
 void core_identity_revoke(struct ph_core *core, const char *name);
 int core_identity_load(struct ph_core *core, const struct ph_identity *row, struct ph_error *error);
 void core_identities_fini(struct ph_core *core);

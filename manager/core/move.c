@@ -40,7 +40,7 @@ long core_move_choose(struct ph_core *core, struct core_pool *pool, const char *
         held = core_find_peer(pool, job->row.target);
     if (held != NULL && held->held)
         core_unaccount(core, held);
-    index = ph_place_choose(&core->cluster, &question, reason, reason_size);
+    index = core_choose(core, &question, reason, reason_size);
     core_account(core, pool);
     return index;
 }

@@ -148,6 +148,8 @@ static bool listed(const struct core_pool *pool, const struct core_peer *peer,
 
     if (other == peer || text_or_empty(other->node->row.endpoint)[0] == '\0')
         return false;
+    if (core_removing(pool))
+        return false; /* nobody would ever tell its last node to end with copies of it */
     if (wanted->owner)
         return other->chosen || other->held;
     return wanted->kind == PH_ORDER_HOLD && (peer->chosen || peer->held) && is(owner, other);
@@ -293,6 +295,8 @@ static void order_compute(struct ph_core *core, struct core_pool *pool, struct c
 
 void core_order_due(struct ph_core *core, struct core_peer *peer)
 {
+    if (peer->pool->orders_due)
+        return; /* it is about to be computed anew */
     if (!peer->ordered || !may_send(peer) || core_order_echoed(core, peer))
         return;
     peer->order_pause_ms = peer->order_pause_ms * 2 > CORE_ORDER_RETRY_MS_MAX

@@ -162,3 +162,39 @@ size_t core_pool_copies(const struct ph_core *core, const struct core_pool *pool
     }
     return count;
 }
+
+/* The nodes that have a copy, as a small picture of their own: whatever the cluster's size, a
+ * take-over has to look at no others. */
+static long choose_holder(struct ph_core *core, const struct ph_place_question *question,
+    char *reason, size_t reason_size)
+{
+    struct ph_place_node nodes[PH_COPIES_MAX * 4];
+    long indices[PH_COPIES_MAX * 4], index;
+    struct ph_place_cluster few = core->cluster;
+    size_t count = 0;
+
+    /* Copies come from pool->peers, so that they are in order of name, as a picture has to be. */
+    for (size_t i = 0; i < question->copy_count; i++) {
+        const struct core_node *node = core_find_node(core, question->copies[i].node);
+
+        if (node == NULL || count == sizeof nodes / sizeof nodes[0])
+            continue;
+        indices[count] = (long)picture_index(core, node);
+        nodes[count] = core->picture[indices[count]];
+        count++;
+    }
+    few.nodes = nodes;
+    few.node_count = count;
+    core->work += count;
+    index = ph_place_choose(&few, question, reason, reason_size);
+    return index < 0 ? index : indices[index];
+}
+
+long core_choose(struct ph_core *core, const struct ph_place_question *question, char *reason,
+    size_t reason_size)
+{
+    if (question->data_needed)
+        return choose_holder(core, question, reason, reason_size);
+    core->work += core->nodes.count;
+    return ph_place_choose(&core->cluster, question, reason, reason_size);
+}

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bounds one step: what is left over is done by the next tick, which is due at once. */
-#define ATTEND_WORK 4000000u /* nodes looked at, roughly */
+/* Bounds one step, in nodes that placement looks at (some 100 ns each): beats must not wait. What is
+ * left over is done by the next tick, which is due at once. */
+#define WORK_MAX 400000u
 #define ATTEND_AGAIN_MS 10
 
 static bool push(struct ph_core *core, struct core_pool ***list, size_t *count, size_t *room,
@@ -106,7 +107,7 @@ static void wanting_sort(struct ph_core *core)
 
 void core_attend(struct ph_core *core)
 {
-    size_t budget = ATTEND_WORK / (core->nodes.count + 16) + 1;
+    size_t budget = WORK_MAX / (core->nodes.count + 16) + 1;
 
     if (core->attention) {
         core->attention = false;
@@ -263,10 +264,22 @@ void core_pool_due(struct ph_core *core, struct core_pool *pool)
 }
 
 /* ---- everything ---- */
+/* What cannot be done in this step goes back to where it was. */
+static void put_back(struct ph_core *core, struct core_pool **batch, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct core_pool *pool = batch[i];
+
+        if (pool == NULL || !pool->dirty)
+            continue;
+        pool->dirty = push(core, &core->dirty, &core->dirty_count, &core->dirty_room, pool);
+    }
+}
+
 static void settle_dirty(struct ph_core *core)
 {
-    while (core->dirty_count > 0 && !core->no_memory) {
-        size_t count = core->dirty_count;
+    while (core->dirty_count > 0 && core->work < WORK_MAX && !core->no_memory) {
+        size_t count = core->dirty_count, done;
         struct core_pool **batch = core->dirty;
 
         core->dirty = NULL;
@@ -274,14 +287,15 @@ static void settle_dirty(struct ph_core *core)
         qsort(batch, count, sizeof *batch, by_priority);
         core->batch = batch;
         core->batch_count = count;
-        for (size_t i = 0; i < count && !core->no_memory; i++) {
-            if (batch[i] == NULL)
+        for (done = 0; done < count && core->work < WORK_MAX && !core->no_memory; done++) {
+            if (batch[done] == NULL)
                 continue;
-            batch[i]->dirty = false;
-            core_pool_settle(core, batch[i]);
+            batch[done]->dirty = false;
+            core_pool_settle(core, batch[done]);
         }
         core->batch = NULL;
         core->batch_count = 0;
+        put_back(core, batch + done, count - done);
         free(batch);
     }
 }
@@ -302,6 +316,15 @@ static bool settle_drains(struct ph_core *core)
             i--; /* it ended and is no longer listed */
     }
     return any;
+}
+
+static bool drains_dirty(const struct ph_core *core)
+{
+    for (size_t i = 0; i < core->drain_count; i++) {
+        if (core->drains[i]->dirty)
+            return true;
+    }
+    return false;
 }
 
 static void settle_orders(struct ph_core *core)
@@ -325,18 +348,23 @@ void core_settle(struct ph_core *core)
 
     if (core->outdated || !core->ready)
         return; /* what is dirty stays so: nothing is decided from an old inventory */
+    core->work = 0;
     for (;;) {
         settle_dirty(core);
         if (core->no_memory)
             return;
+        if (core->work >= WORK_MAX)
+            break;
         if (settle_drains(core) || core->dirty_count > 0)
             continue;
         if (attended || (!core->attention && core->wanting_next >= core->wanting_count))
-            break;
-        attended = true; /* once in a step */
+            break; /* a pass over those that want something begins at most once in a step */
+        attended = true;
         core_attend(core);
     }
-    if (core->attention || core->wanting_next < core->wanting_count)
-        core_timer_set(core, &core->look, core->now_ms + (core->attention ? ATTEND_AGAIN_MS : 0));
+    if (core->dirty_count > 0 || core->wanting_next < core->wanting_count || drains_dirty(core))
+        core_timer_set(core, &core->look, core->now_ms);
+    else if (core->attention)
+        core_timer_set(core, &core->look, core->now_ms + ATTEND_AGAIN_MS);
     settle_orders(core);
 }

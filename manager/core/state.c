@@ -103,7 +103,14 @@ void core_node_state(
 
     FORMAT_REASON(text, format);
     ph_assert(allowed(node_states, (int)node->row.state, (int)state));
-    core_set_text(core, &node->row.reason, "%s", text);
+    /* Why it gets no pools must not be lost in what else is said of it. */
+    if (node->row.admin == PH_ADMIN_QUARANTINED || node->row.admin == PH_ADMIN_MAINTENANCE)
+        core_set_text(core, &node->row.reason, "%s; %s: `poolherd node resume %s` ends that", text,
+            node->row.admin == PH_ADMIN_QUARANTINED ? "quarantined, lost too often"
+                                                    : "in maintenance",
+            node->row.name);
+    else
+        core_set_text(core, &node->row.reason, "%s", text);
     if (node->row.state != state) {
         count_node(core, node->row.state, false);
         count_node(core, state, true);
