@@ -65,7 +65,8 @@ int ph_settings_read(
     if (rv != 0)
         return ph_error_set(error, PH_FAILED, NULL, "%s: %s", options->directory, strerror(-rv));
     const char *file = options->config ? options->config : path;
-    if (options->config || access(path, F_OK) == 0) {
+    bool from_file = options->config || access(path, F_OK) == 0;
+    if (from_file) {
         rv = read_file(file, config, error);
         if (rv != 0)
             return rv;
@@ -83,7 +84,12 @@ int ph_settings_read(
     }
     if (!config->listen)
         return ph_error_set(error, PH_BAD_INPUT, "listen", "is empty; tcp://ADDR:PORT is right");
-    return check(config, error);
+    rv = check(config, error);
+    if (rv != 0 && from_file) {
+        struct ph_error what = *error;
+        ph_error_set(error, what.code, what.field, "%s (in %s)", what.message, file);
+    }
+    return rv;
 }
 
 int ph_settings_identity(const struct ph_agent_options *options, const char *wanted_name,
