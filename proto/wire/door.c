@@ -18,7 +18,7 @@
 enum state { STATE_NONE = 0, STATE_NEW, STATE_SUSPECT, STATE_KNOWN };
 
 struct ph_door_connection {
-    uint64_t since_ms; /* accepted, or last seen to be in doubt */
+    uint64_t since_ms; /* suspect; a handshake may take long when thousands come at once */
     enum state state;
 };
 
@@ -90,7 +90,7 @@ static void change(struct ph_door *door, struct ph_door_connection *connection, 
     connection->state = state;
 }
 
-static void happened(struct ph_door *door, uint16_t event, int descriptor, uint64_t now_ms)
+static void happened(struct ph_door *door, uint16_t event, int descriptor)
 {
     struct ph_door_connection *connection;
 
@@ -100,11 +100,10 @@ static void happened(struct ph_door *door, uint16_t event, int descriptor, uint6
     connection = find(door, descriptor);
     if (connection != NULL) {
         change(door, connection, event == ZMQ_EVENT_ACCEPTED ? STATE_NEW : STATE_NONE);
-        connection->since_ms = now_ms;
     }
 }
 
-void ph_door_follow(struct ph_door *door, uint64_t now_ms)
+void ph_door_follow(struct ph_door *door)
 {
     unsigned char frame[6]; /* event and value; zmq_socket_monitor(3) */
     uint16_t event;
@@ -121,7 +120,7 @@ void ph_door_follow(struct ph_door *door, uint64_t now_ms)
         }
         memcpy(&event, frame, sizeof event);
         memcpy(&descriptor, frame + sizeof event, sizeof descriptor);
-        happened(door, event, descriptor, now_ms);
+        happened(door, event, descriptor);
     }
 }
 
@@ -160,6 +159,7 @@ bool ph_door_admit(struct ph_door *door, const char *address, uint64_t now_ms)
     for (i = 0; i < door->room; i++) {
         if (door->connections[i].state == STATE_NEW && comes_from((int)i, address)) {
             change(door, &door->connections[i], STATE_SUSPECT);
+            door->connections[i].since_ms = now_ms;
         }
     }
     return true;
@@ -175,10 +175,8 @@ void ph_door_heard(struct ph_door *door, int descriptor, bool known)
     if (known) {
         change(door, connection, STATE_KNOWN);
     } else if (connection->state != STATE_SUSPECT) {
-        if (connection->state == STATE_KNOWN) {
-            connection->since_ms = ph_clock_boot_ms(); /* a key that has been revoked */
-        }
-        change(door, connection, STATE_SUSPECT);
+        change(door, connection, STATE_SUSPECT); /* such as under a key that has been revoked */
+        connection->since_ms = ph_clock_boot_ms();
     }
 }
 

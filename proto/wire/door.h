@@ -42,7 +42,7 @@ int ph_door_init(struct ph_door *door, void *context, void *router, uint32_t str
 void ph_door_fini(struct ph_door *door); /* before the ROUTER is closed */
 
 /* Reads what happened to connections. */
-void ph_door_follow(struct ph_door *door, uint64_t now_ms);
+void ph_door_follow(struct ph_door *door);
 /* Whether a stranger from this address may come in now. */
 bool ph_door_admit(struct ph_door *door, const char *address, uint64_t now_ms);
 /* A message came over this descriptor (ZMQ_SRCFD), under a key that is known or not. */

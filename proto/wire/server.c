@@ -218,7 +218,6 @@ void *ph_wire_server_zap_socket(struct ph_wire_server *server)
 static enum ph_zap_verdict judge(void *context, const char *key, const char *address)
 {
     struct ph_wire_server *server = context;
-    uint64_t now_ms;
 
     if (server->accept != NULL && !server->accept(server->judge_context, key)) {
         return PH_ZAP_NO;
@@ -226,10 +225,9 @@ static enum ph_zap_verdict judge(void *context, const char *key, const char *add
     if (server->known == NULL) {
         return PH_ZAP_YES;
     }
-    now_ms = ph_clock_boot_ms();
-    ph_door_follow(&server->door, now_ms); /* before the answer lets its messages through */
+    ph_door_follow(&server->door); /* before the answer lets its messages through */
     return server->known(server->judge_context, key) ||
-                   ph_door_admit(&server->door, address, now_ms)
+                   ph_door_admit(&server->door, address, ph_clock_boot_ms())
                ? PH_ZAP_YES
                : PH_ZAP_LATER;
 }
@@ -238,10 +236,8 @@ void ph_wire_server_zap(struct ph_wire_server *server)
 {
     ph_zap_serve(server->zap, judge, server);
     if (server->known != NULL) {
-        uint64_t now_ms = ph_clock_boot_ms();
-
-        ph_door_follow(&server->door, now_ms);
-        ph_door_clear(&server->door, now_ms);
+        ph_door_follow(&server->door);
+        ph_door_clear(&server->door, ph_clock_boot_ms());
     }
 }
 
