@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "proto/codec.h"
 
+#define WIDTH_FOR_ALL 110 /* columns; on narrower terminals what matters less is left out */
 #define WIDTH_WITHOUT_TERMINAL 10000
 
 struct ph_table {
@@ -68,14 +69,20 @@ struct ph_table *ph_table_new(const struct ph_cli *cli, const char *const *headi
         scols_table_set_termforce(table->scols, SCOLS_TERMFORCE_ALWAYS);
         scols_table_set_termwidth(table->scols, WIDTH_WITHOUT_TERMINAL);
     }
+    bool narrow = cli->terminal && scols_table_get_termwidth(table->scols) < WIDTH_FOR_ALL;
     for (; *headings; headings++) {
         const char *heading = *headings;
         int flags = 0;
+        if (heading[0] == '?') {
+            flags = narrow ? SCOLS_FL_HIDDEN : 0;
+            heading++;
+        }
         if (heading[0] == '>')
-            flags = SCOLS_FL_RIGHT;
+            flags |= SCOLS_FL_RIGHT;
         else if (heading[0] == '~')
-            flags = SCOLS_FL_TRUNC;
-        scols_table_new_column(table->scols, flags ? heading + 1 : heading, 0, flags);
+            flags |= SCOLS_FL_TRUNC;
+        scols_table_new_column(
+            table->scols, heading[0] == '>' || heading[0] == '~' ? heading + 1 : heading, 0, flags);
     }
     return table;
 }

@@ -9,8 +9,9 @@
 
 struct ph_table;
 
-/* headings: NULL-terminated. A heading that begins with ">" is a column of numbers, one with "~" may
- * be cut to fit the terminal. NULL when memory is out. */
+/* headings: NULL-terminated. A heading that begins with "?" is left out on a narrow terminal; one that
+ * begins (then) with ">" is a column of numbers, one with "~" may be cut to fit the terminal. NULL when
+ * memory is out. */
 struct ph_table *ph_table_new(const struct ph_cli *cli, const char *const *headings);
 void ph_table_row(struct ph_table *table); /* begins a row */
 /* the next cell; coloured by its word */

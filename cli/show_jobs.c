@@ -17,8 +17,8 @@ static bool moves(const struct ph_job *job)
 
 void ph_show_jobs(struct ph_cli *cli, const struct ph_job_list *jobs)
 {
-    static const char *const headings[] = {">JOB", "KIND", "STATE", "PHASE", ">DONE", "POOL",
-        "FROM", "TO", ">WITHOUT", ">DATA LOSS", "WHO", "~WAITS FOR / REASON", NULL};
+    static const char *const headings[] = {">JOB", "KIND", "STATE", "?PHASE", "?>DONE", "POOL",
+        "FROM", "TO", ">WITHOUT", "?>DATA LOSS", "?WHO", "~WAITS FOR / REASON", NULL};
     struct ph_table *table = ph_table_new(cli, headings);
     for (size_t i = 0; table && i < jobs->count; i++) {
         const struct ph_job *job = &jobs->items[i];

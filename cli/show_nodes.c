@@ -27,8 +27,8 @@ static void cell_of(struct ph_table *table, int64_t used, int64_t offered, const
 
 void ph_show_nodes(struct ph_cli *cli, const struct ph_node_view_list *nodes)
 {
-    static const char *const headings[] = {"NODE", "STATE", "ADMIN", ">POOLS", ">COPIES", ">LEASE",
-        ">SEEN", "CPU", "MEMORY", "~REASON", NULL};
+    static const char *const headings[] = {"NODE", "STATE", "ADMIN", ">POOLS", "?>COPIES",
+        "?>LEASE", ">SEEN", "?CPU", "?MEMORY", "~REASON", NULL};
     struct ph_table *table = ph_table_new(cli, headings);
     for (size_t i = 0; table && i < nodes->count; i++) {
         const struct ph_node_view *node = &nodes->items[i];

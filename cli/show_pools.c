@@ -26,8 +26,8 @@ static void copies_text(const struct ph_pool_view *pool, char *out, size_t size)
 
 void ph_show_pools(struct ph_cli *cli, const struct ph_pool_view_list *pools)
 {
-    static const char *const headings[] = {"POOL", "STATE", "NODE", ">EPOCH", "DRIVER", ">VMS",
-        "COPIES (AGE)", ">PRIORITY", "~REASON", NULL};
+    static const char *const headings[] = {"POOL", "STATE", "NODE", "?>EPOCH", "?DRIVER", ">VMS",
+        "COPIES (AGE)", "?>PRIORITY", "~REASON", NULL};
     struct ph_table *table = ph_table_new(cli, headings);
     for (size_t i = 0; table && i < pools->count; i++) {
         const struct ph_pool_view *pool = &pools->items[i];

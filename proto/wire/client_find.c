@@ -166,6 +166,11 @@ static int identity_choose(const char *manager, const char *path, struct ph_iden
             return ph_error_set(
                 error, PH_BAD_INPUT, "manager", "the manager's directory is too long");
         }
+        if (access(joined, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+            return ph_error_set(error, PH_NOT_FOUND, "manager",
+                "%s is no manager's directory: %s is not there; --manager or POOLHERD_MANAGER "
+                "says where the manager is, a directory or tcp://ADDR:PORT",
+                manager, joined);
         path = joined;
     }
     rv = ph_client_identity_load(path, identity, error);
