@@ -42,7 +42,7 @@ class Rules(ClusterTest):
 
     def test_failback(self):
         c = self.cluster
-        minute = time.localtime(time.time() + 61)
+        minute = time.localtime((time.time() + 25) // 60 * 60 + 60)  # the first one that comes after the drain
         c.apply("pools:\n" + c.beacon_pool("no", prefer=["n1"], more="failback: no") + c.beacon_pool("yes", prefer=["n1"], more="failback: yes")
                 + c.beacon_pool("at", prefer=["n1"], more=f"failback: \"{minute.tm_hour:02}:{minute.tm_min:02}\""))
         c.await_pools(3)
