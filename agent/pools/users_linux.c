@@ -9,7 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/text.h"
+
+#define SCAN_MS_MAX 150   /* a pool's move must not wait for a machine with a million open files */
+#define FILES_PER_LOOK 64 /* between two looks at the clock */
 
 static bool is_below(const char *path, const char *top, size_t bytes)
 {
@@ -37,10 +41,11 @@ static bool opened_for_writing(int process, const char *fd_name)
     return flags != NULL && (strtoul(flags + 6, NULL, 8) & O_ACCMODE) != O_RDONLY;
 }
 
-static bool has_file(int process, const char *top, size_t bytes)
+static bool has_file(int process, const char *top, size_t bytes, uint64_t deadline_ms)
 {
     char target[PATH_MAX];
     bool found = false;
+    unsigned looked = 0;
     int fds = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *entries = fds >= 0 ? fdopendir(fds) : NULL;
 
@@ -50,6 +55,8 @@ static bool has_file(int process, const char *top, size_t bytes)
         return false;
     }
     for (struct dirent *entry; !found && (entry = readdir(entries)) != NULL;) {
+        if (++looked % FILES_PER_LOOK == 0 && ph_clock_boot_ms() >= deadline_ms)
+            break;
         ssize_t got = readlinkat(dirfd(entries), entry->d_name, target, sizeof target - 1);
         if (got <= 0)
             continue;
@@ -87,6 +94,7 @@ static bool has_mapping(int process, const char *top, size_t bytes)
 int ph_path_writers(const char *path, char *text_out, size_t size)
 {
     size_t bytes = strlen(path), used = 0;
+    uint64_t deadline_ms = ph_clock_boot_ms() + SCAN_MS_MAX;
     DIR *processes = opendir("/proc");
     int count = 0;
 
@@ -98,10 +106,12 @@ int ph_path_writers(const char *path, char *text_out, size_t size)
         long pid = strtol(entry->d_name, &end, 10);
         if (pid <= 0 || *end != '\0' || pid == (long)getpid())
             continue;
+        if (ph_clock_boot_ms() >= deadline_ms)
+            break;
         int process = openat(dirfd(processes), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (process < 0)
             continue;
-        if (has_file(process, path, bytes) || has_mapping(process, path, bytes)) {
+        if (has_file(process, path, bytes, deadline_ms) || has_mapping(process, path, bytes)) {
             read_small(process, "comm", name, sizeof name);
             name[strcspn(name, "\n")] = '\0';
             if (count < 5)
