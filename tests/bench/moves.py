@@ -30,9 +30,11 @@ class Watch:
     """Beacons from a moment on: the last one of the old node, the first one of another."""
 
     def __init__(self, cluster, node):
+        from harness import await_
         self.cluster, self.node, self.offset = cluster, node, cluster.beacons.stat().st_size
+        await_(f"a beacon from {node}", lambda: self.beacons()[0])
 
-    def gap_ms(self):
+    def beacons(self):
         last = first = None
         with open(self.cluster.beacons, "rb") as file:
             file.seek(self.offset)
@@ -44,6 +46,10 @@ class Watch:
                     last = int(words[3])
                 elif last is not None and first is None:
                     first = int(words[3])
+        return last, first
+
+    def gap_ms(self):
+        last, first = self.beacons()
         return None if first is None else (first - last) / 1e6
 
 
