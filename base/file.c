@@ -125,6 +125,7 @@ int ph_file_read(const char *path, size_t limit, char **text_out, size_t *size_o
             }
             text = larger;
         }
+        /* cppcheck-suppress nullPointerArithmeticRedundantCheck; there is room only with a text */
         ssize_t got = read(fd, text + used, room - used - 1);
         if (got < 0 && errno == EINTR)
             continue;

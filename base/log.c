@@ -79,7 +79,8 @@ static void convert(
     case 'X':
     case 'o':
         /* Signedness is the conversion's; the sizes are what va_arg must know. */
-        if (strcmp(length, "ll") == 0)
+        if (strcmp(length, "ll") ==
+            0) /* NOLINTNEXTLINE(bugprone-branch-clone): each reads another type */
             ph_text_format(out, size, specification, va_arg(*arguments, long long));
         else if (strcmp(length, "l") == 0)
             ph_text_format(out, size, specification, va_arg(*arguments, long));
@@ -92,7 +93,7 @@ static void convert(
         else
             ph_text_format(out, size, specification, va_arg(*arguments, int));
         break;
-    case 'c':
+    case 'c': /* NOLINT(bugprone-branch-clone): likewise */
         ph_text_format(out, size, specification, va_arg(*arguments, int));
         break;
     case 'f':

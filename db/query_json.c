@@ -50,11 +50,11 @@ static void add_real(struct ph_json_part *part, double value)
         return;
     }
     snprintf(text, sizeof text, "%.15g", value);
-    if (strtod(text, NULL) != value) /* NOLINT: exact equality is the question */
+    if (strtod(text, NULL) != value)
         snprintf(text, sizeof text, "%.17g", value);
-    if (strpbrk(text, ".e") == NULL)
-        strcat(text, ".0"); /* a real stays one for its reader; 17 digits leave room */
     add(part, text, strlen(text));
+    if (strpbrk(text, ".e") == NULL)
+        add(part, ".0", 2); /* a real stays one for its reader */
 }
 
 static void add_blob(struct ph_json_part *part, const unsigned char *bytes, size_t count)

@@ -32,7 +32,9 @@ static bool is_word(char byte)
 
 static char lower(char byte)
 {
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+    if (byte >= 'A' && byte <= 'Z')
+        byte = (char)(byte | 0x20);
+    return byte;
 }
 
 static bool skip_comment(struct text *text)
@@ -57,7 +59,7 @@ static void put(struct text *text, enum kind kind, const char *word)
 /* 'word', "word", `word` or [word]: each may name a table. A doubled quote is one. */
 static void take_quoted(struct text *text)
 {
-    char close = *text->at == '[' ? ']' : *text->at;
+    char close = (char)(*text->at == '[' ? ']' : *text->at);
     const char *word = text->words;
     text->at++;
     while (*text->at != '\0') {

@@ -235,6 +235,7 @@ int ph_store_activate_above(struct ph_store *store, const char *manager_id, int6
     pthread_mutex_lock(&store->mutex);
     while (store->activation != NULL)
         pthread_cond_wait(&store->finished, &store->mutex);
+    /* cppcheck-suppress autoVariables; we wait below until the writer has let go of it */
     store->activation = &activation;
     pthread_cond_signal(&store->wake);
     while (!activation.finished)

@@ -57,7 +57,8 @@ static size_t escape_control(unsigned char byte, char *out)
         out[1] = "btnfr"[found - shorts];
         return 2;
     }
-    memcpy(out + 1, "u00", 3);
+    out[1] = 'u';
+    out[2] = out[3] = '0';
     out[4] = digits[byte >> 4];
     out[5] = digits[byte & 15];
     return 6;
@@ -82,6 +83,7 @@ size_t ph_strings_escape(const char *text, size_t bytes, char *out)
             used += escape_control(in[i], out + used);
             i++;
         } else if (length == 0) {
+            /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): it is in the middle of a text */
             memcpy(out + used, "\xef\xbf\xbd", 3);
             used += 3;
             i++;

@@ -99,8 +99,8 @@ static int read_active(
 int ph_writer_is_active(struct ph_writer *writer, bool *active_out)
 {
     char manager_id[PH_MANAGER_ID_BYTES_MAX + 1];
-    bool known;
-    int64_t term;
+    bool known = false;
+    int64_t term = 0;
     *active_out = true;
     if (writer->active == NULL)
         return SQLITE_OK;

@@ -155,15 +155,15 @@ void ph_record_destroy(const struct ph_record *record, void **value)
     *value = NULL;
 }
 
-int ph_set_text(char **text, const char *next)
+int ph_set_text(char **member, const char *text)
 {
     char *copy = NULL;
 
-    /* Copied before the old is freed: next may be a part of it. */
-    if (next != NULL && next[0] != '\0' && copy_text(&copy, next) != 0)
+    /* Copied before the old is freed: text may be a part of it. */
+    if (text != NULL && text[0] != '\0' && copy_text(&copy, text) != 0)
         return -ENOMEM;
-    free(*text);
-    *text = copy;
+    free(*member);
+    *member = copy;
     return 0;
 }
 

@@ -55,7 +55,7 @@ static int mount_find(char *out, size_t size)
             continue;
         unescape(point);
         if (strlen(point) < size) {
-            strcpy(out, point);
+            ph_text_format(out, size, "%s", point);
             rv = 0;
         }
     }
@@ -172,7 +172,7 @@ int ph_cgroup_parent(const char *directory, char *path_out, size_t size, struct 
             path, strerror(-rv));
         return -EPERM;
     }
-    strcpy(path_out, path);
+    ph_text_format(path_out, size, "%s", path);
     return 0;
 }
 

@@ -211,8 +211,7 @@ int ph_guard_connect_with(
         rv = ph_error_set(error, PH_FAILED, NULL, "out of memory");
     else if (realpath(settings->directory, directory) == NULL)
         rv = ph_error_set(error, PH_FAILED, NULL, "%s: %s", settings->directory, strerror(errno));
-    else if ((rv = ph_path_join(
-                  guard->run_directory, sizeof guard->run_directory, directory, "run")) != 0)
+    else if (ph_path_join(guard->run_directory, sizeof guard->run_directory, directory, "run") != 0)
         rv = ph_error_set(error, PH_BAD_INPUT, NULL, "%s is too long a path", directory);
     else if ((rv = connect_or_start(guard, &guard->news_fd, &guard->request_fd, error)) == 0)
         rv = page_open(guard, error);
@@ -232,7 +231,7 @@ int ph_guard_connect(const char *directory, const char *program, uint64_t stop_m
 
 int ph_guard_reconnect(struct ph_guard *guard, struct ph_error *error)
 {
-    int news_fd, request_fd;
+    int news_fd = -1, request_fd = -1;
     int rv = connect_or_start(guard, &news_fd, &request_fd, error);
     if (rv != 0)
         return rv;
@@ -308,9 +307,9 @@ static int ask(struct ph_guard *guard, enum ph_guard_word word, const char *pool
     if (strlen(pool) >= sizeof message.pool || strlen(mark) >= sizeof message.mark ||
         strlen(text) >= sizeof message.text)
         return -ENAMETOOLONG;
-    strcpy(message.pool, pool);
-    strcpy(message.mark, mark);
-    strcpy(message.text, text);
+    ph_text_format(message.pool, sizeof message.pool, "%s", pool);
+    ph_text_format(message.mark, sizeof message.mark, "%s", mark);
+    ph_text_format(message.text, sizeof message.text, "%s", text);
     pthread_mutex_lock(&guard->lock);
     message.number = ++guard->next_number;
     int rv = ask_on(guard->request_fd, &message);
@@ -353,7 +352,7 @@ int ph_guard_kill_pool(struct ph_guard *guard, const char *pool, uint32_t timeou
     int fd;
     if (strlen(pool) >= sizeof message.pool)
         return -ENAMETOOLONG;
-    strcpy(message.pool, pool);
+    ph_text_format(message.pool, sizeof message.pool, "%s", pool);
     int rv = connection_open(guard->run_directory, timeout_ms + ANSWER_TIMEOUT_MS, &fd);
     if (rv != 0)
         return rv == -ENOENT || rv == -ECONNREFUSED ? -ENOTCONN : rv;

@@ -207,7 +207,7 @@ static void say_ready(const struct options *options, unsigned char status)
 static int prepare(const struct options *options, char run[PATH_MAX], int *lock_fd_out)
 {
     char path[PATH_MAX];
-    pid_t holder;
+    pid_t holder = 0;
     int rv = ph_path_join(run, PATH_MAX, options->directory, "run");
     if (rv == 0)
         rv = ph_directory_make(run);

@@ -11,8 +11,10 @@ int ph_process_parse(const char *line, struct ph_process *process_out)
     char state;
     /* The name may hold anything, blanks and parentheses too: the last ")" ends it. */
     const char *rest = strrchr(line, ')');
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel wrote the line, and the ranges are checked below */
     if (rest == NULL || sscanf(line, "%ld", &pid) != 1)
         return -EINVAL;
+    /* NOLINTNEXTLINE(cert-err34-c): likewise */
     if (sscanf(rest + 1,
             " %c %*d %ld %ld %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld %*d %llu",
             &state, &group, &session, &threads, &start_time) != 5)

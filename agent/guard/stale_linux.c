@@ -18,6 +18,7 @@
 #include "agent/guard/process.h"
 #include "agent/guard/stopping.h"
 #include "base/file.h"
+#include "base/text.h"
 
 #define MEMORY "/dev/shm"
 #define STATES_MAX 10000 /* looked at by one guard */
@@ -57,7 +58,7 @@ static bool orphaned(const char *state, char run_out[PATH_MAX])
         ph_path_join(path, sizeof path, state, "owner") != 0 ||
         ph_file_read(path, PATH_MAX - 1, &text, &size) != 0)
         return false;
-    strcpy(run_out, text);
+    ph_text_format(run_out, PATH_MAX, "%s", text);
     free(text);
     return run_out[0] == '/' && stat(run_out, &status) != 0 && errno == ENOENT;
 }

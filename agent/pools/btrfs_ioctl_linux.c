@@ -1,4 +1,5 @@
 #include "agent/pools/btrfs.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +68,7 @@ int ph_btrfs_create(const char *parent, const char *name)
 
     if (strlen(name) >= sizeof arguments.name)
         return -ENAMETOOLONG;
-    strcpy(arguments.name, name);
+    ph_text_format(arguments.name, sizeof arguments.name, "%s", name);
     return on_parent(parent, BTRFS_IOC_SUBVOL_CREATE, &arguments);
 }
 
@@ -82,7 +83,7 @@ int ph_btrfs_snapshot(const char *source, const char *parent, const char *name, 
         close(fd);
         return -ENAMETOOLONG;
     }
-    strcpy(arguments.name, name);
+    ph_text_format(arguments.name, sizeof arguments.name, "%s", name);
     arguments.fd = fd;
     int rv = on_parent(parent, BTRFS_IOC_SNAP_CREATE_V2, &arguments);
     close(fd);
@@ -95,6 +96,6 @@ int ph_btrfs_delete(const char *parent, const char *name)
 
     if (strlen(name) >= sizeof arguments.name)
         return -ENAMETOOLONG;
-    strcpy(arguments.name, name);
+    ph_text_format(arguments.name, sizeof arguments.name, "%s", name);
     return on_parent(parent, BTRFS_IOC_SNAP_DESTROY, &arguments);
 }

@@ -61,6 +61,7 @@ static bool parse_name(const char *name, int64_t *epoch, int64_t *sequence)
 {
     char again[PH_SNAPSHOT_NAME];
 
+    /* NOLINTNEXTLINE(cert-err34-c): what was read is printed and compared below */
     if (sscanf(name, "e%" SCNd64 "-%" SCNd64, epoch, sequence) != 2 || *epoch <= 0 ||
         *sequence <= 0)
         return false;

@@ -127,8 +127,10 @@ static void handle_guard(struct ph_shell *shell)
     }
 }
 
-/* Workloads' pid fds behind the fixed items; returns how many items there are. */
-static size_t fill_items(struct ph_shell *shell, zmq_pollitem_t *items, struct ph_vm_here **watched)
+/* The guard's fd, while there is a guard, and workloads' pid fds behind the fixed items; returns how
+ * many items there are. */
+static size_t fill_items(struct ph_shell *shell, zmq_pollitem_t *items, struct ph_vm_here **watched,
+    size_t *first_vm_out)
 {
     items[ITEM_WIRE] = (zmq_pollitem_t){ph_wire_client_socket(shell->wire), 0, ZMQ_POLLIN, 0};
     items[ITEM_MAILBOX] = (zmq_pollitem_t){NULL, shell->mailbox.wake_fds[0], ZMQ_POLLIN, 0};
@@ -136,6 +138,7 @@ static size_t fill_items(struct ph_shell *shell, zmq_pollitem_t *items, struct p
     size_t count = ITEM_GUARD;
     if (shell->guard_retry_ms == 0)
         items[count++] = (zmq_pollitem_t){NULL, ph_guard_fd(shell->guard), ZMQ_POLLIN, 0};
+    *first_vm_out = count;
     for (size_t i = 0; i < shell->vms.count; i++) {
         struct ph_vm_here *here = shell->vms.items[i].value;
         if (here->stopping || here->process.pid_fd < 0)
@@ -194,9 +197,9 @@ static int turn(
         *room = 2 * (ITEMS_FIXED + shell->vms.count);
         *items = realloc(*items, *room * sizeof(**items));
         *watched = realloc(*watched, *room * sizeof(**watched));
-        ph_assert(*items && *watched);
     }
-    size_t count = fill_items(shell, *items, *watched);
+    ph_assert(*items && *watched);
+    size_t first_vm, count = fill_items(shell, *items, *watched, &first_vm);
     int rv = zmq_poll(*items, (int)count, timeout_ms(shell));
     if (rv < 0)
         return errno == EINTR ? 0 : -errno;
@@ -205,7 +208,6 @@ static int turn(
     if ((*items)[ITEM_WIRE].revents)
         handle_messages(shell);
     /* Ended workloads before the notes, which may change the table of workloads. */
-    size_t first_vm = shell->guard_retry_ms == 0 ? ITEMS_FIXED : ITEM_GUARD;
     for (size_t i = first_vm; i < count; i++)
         if ((*items)[i].revents && !(*watched)[i]->stopping)
             ph_vms_ended(shell, (*watched)[i]);

@@ -71,7 +71,7 @@ int ph_settings_read(
         if (rv != 0)
             return rv;
     }
-    if (options->listen && (rv = ph_set_text(&config->listen, options->listen)) != 0)
+    if (options->listen && ph_set_text(&config->listen, options->listen) != 0)
         return ph_error_set(error, PH_FAILED, NULL, "out of memory");
     if (options->name) {
         if (!ph_name_valid(options->name)) {
@@ -80,7 +80,7 @@ int ph_settings_read(
                 "\"%s\" is no name: 1 to 63 of a-z 0-9 . _ -, a letter or digit first",
                 ph_text_printable(shown, sizeof(shown), options->name));
         }
-        strcpy(config->name, options->name);
+        ph_text_format(config->name, sizeof(config->name), "%s", options->name);
     }
     if (!config->listen)
         return ph_error_set(error, PH_BAD_INPUT, "listen", "is empty; tcp://ADDR:PORT is right");

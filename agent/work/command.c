@@ -146,6 +146,7 @@ static int programs_make(const char *name, const char *path, char ***programs_ou
         return -ENOMEM;
     *programs_out = programs;
     count = 0;
+    /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): no command is without a first word */
     if (strchr(name, '/') != NULL) {
         programs[0] = ph_text_new("%s", name);
         return programs[0] == NULL ? -ENOMEM : 0;

@@ -191,7 +191,7 @@ static int launch_with(
 {
     char procs[PATH_MAX];
     sigset_t all, before;
-    int channel[2], rv = 0;
+    int channel[2] = {-1, -1}, rv = 0;
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), cgroup_fd = -1;
     if (launch->cgroup[0] != '\0') {
         rv = ph_path_join(procs, sizeof procs, launch->cgroup, "cgroup.procs");

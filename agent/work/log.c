@@ -42,8 +42,8 @@ void ph_work_log_trim(const char *path, size_t limit)
             from += got;
             to += got;
         }
-        if (ftruncate(fd, to) != 0)
-            to = 0; /* nothing more can be done about it; the next trim tries again */
+        int rv = ftruncate(fd, to);
+        (void)rv; /* nothing more can be done about it; the next trim tries again */
     }
     close(fd);
 }

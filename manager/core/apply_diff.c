@@ -98,6 +98,7 @@ static void note_vm(struct core_applying *applying, const char *pool,
     char *old = before == NULL ? NULL : whole_json(&ph_record_vm_spec, before);
     char *new = after == NULL ? NULL : whole_json(&ph_record_vm_spec, after);
 
+    /* cppcheck-suppress nullPointer; never both are NULL */
     ph_text_format(field, sizeof field, "vms.%s", (after != NULL ? after : before)->name);
     core_apply_note(applying, "change", pool, field, old, new);
     free(old);

@@ -48,6 +48,7 @@ static size_t keep_list(const struct core_pool *pool, const char *names[KEEP_MAX
             (peer->chosen || (peer->stored && peer->row.state != PH_REPLICA_DIVERGED)))
             peers[count++] = peer;
     }
+    /* cppcheck-suppress uninitvar; the first `count` are set */
     qsort(peers, count, sizeof *peers, by_freshness);
     for (size_t i = 0; i < count; i++)
         names[i] = peers[i]->row.node;

@@ -95,7 +95,7 @@ static void node_online(struct ph_core *core, struct core_node *node)
 {
     if (node->row.state == PH_NODE_SUSPECT)
         core_node_state(core, node, PH_NODE_ONLINE, "heard again after %llu ms of silence",
-            (unsigned long long)(core->now_ms - node->silent_ms + core->config.timing.lease_ms));
+            (unsigned long long)core->now_ms - node->silent_ms + core->config.timing.lease_ms);
     else
         core_node_state(core, node, PH_NODE_ONLINE, "admitted under generation %lld",
             (long long)node->row.generation);

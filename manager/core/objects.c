@@ -76,6 +76,7 @@ void core_node_forget(struct ph_core *core, struct core_node *node)
 {
     while (node->peers.count > 0) {
         struct core_peer *peer = node->peers.items[node->peers.count - 1].value;
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): core_peer_forget() took the last one out of the map */
         struct core_pool *pool = peer->pool;
 
         if (strcmp(pool->row.home, node->row.name) == 0) {
@@ -209,7 +210,7 @@ void core_pool_forget(struct ph_core *core, struct core_pool *pool)
         ph_text_format(text, sizeof text, "%lld", (long long)core->epoch_floor);
         core_meta_set(core, "epoch_floor", text);
     }
-    while (pool->peers.count > 0)
+    while (pool->peers.count > 0) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): likewise */
         core_peer_forget(core, pool->peers.items[pool->peers.count - 1].value);
     for (size_t i = 0; i < pool->vm_count; i++) {
         core_remove(core, &ph_record_vm, &pool->vms[i].row);

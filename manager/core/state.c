@@ -70,7 +70,7 @@ static bool allowed(const unsigned *table, int from, int to)
     do {                                                                                           \
         va_list arguments;                                                                         \
         va_start(arguments, format);                                                               \
-        ph_text_vformat(text, sizeof text, format, arguments);                                     \
+        ph_text_vformat((text), sizeof(text), format, arguments);                                  \
         va_end(arguments);                                                                         \
     } while (0)
 

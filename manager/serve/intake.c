@@ -172,6 +172,7 @@ static void message_take(struct serve_manager *manager, const struct ph_wire_pee
 {
     const struct ph_message_description *description = &ph_messages[message->type];
 
+    /* NOLINTNEXTLINE(bugprone-branch-clone): the one request that a stranger may make comes first */
     if (message->type == PH_MSG_JOIN) {
         request_take(manager, peer, identity, message);
     } else if (identity == NULL) {
