@@ -51,6 +51,7 @@ struct choice {
     struct ph_place_copy copies[PH_COPIES_MAX * 4];
     size_t count;
     bool slot_full;  /* a candidate was left out because it is busy with other take-overs */
+    bool gave_up;    /* a candidate was left out because activation failed there */
     bool too_old;    /* the best one is older than the pool allows */
     bool elsewhere;  /* usable copies exist on nodes that are not available */
     int64_t loss_ms; /* age of the chosen data; -1: unknown */
@@ -63,21 +64,26 @@ static void choice_add(struct choice *choice, const struct core_peer *peer, int6
             (struct ph_place_copy){.node = peer->row.node, .complete = true, .age_ms = age_ms};
 }
 
-static bool candidate(const struct ph_core *core, const struct core_pool *pool,
-    const struct core_peer *peer, struct choice *choice)
+/* On a node that may be given the pool, whatever else speaks against it. */
+static bool reachable(
+    const struct core_pool *pool, const struct core_peer *peer, struct choice *choice)
 {
-    if (!core_copy_usable(peer) || given_up(pool, peer->row.node) ||
-        strcmp(peer->row.node, pool->row.home) == 0)
+    if (!core_copy_usable(peer) || strcmp(peer->row.node, pool->row.home) == 0)
         return false;
-    if (!core_node_available(peer->node)) {
+    if (!core_node_available(peer->node))
         choice->elsewhere = true;
-        return false;
-    }
-    if (!has_slot(core, pool, peer->node)) {
+    return core_node_available(peer->node);
+}
+
+static void consider(const struct ph_core *core, const struct core_pool *pool,
+    const struct core_peer *peer, struct choice *choice, int64_t age_ms)
+{
+    if (given_up(pool, peer->row.node))
+        choice->gave_up = true;
+    else if (!has_slot(core, pool, peer->node))
         choice->slot_full = true;
-        return false;
-    }
-    return true;
+    else
+        choice_add(choice, peer, age_ms);
 }
 
 /* Copies that hold exactly what home has. */
@@ -89,8 +95,8 @@ static void equal_copies(
     for (size_t i = 0; i < pool->peers.count; i++) {
         const struct core_peer *peer = pool->peers.items[i].value;
 
-        if (core_equal_to_home(peer, home) && candidate(core, pool, peer, choice))
-            choice_add(choice, peer, 0);
+        if (core_equal_to_home(peer, home) && reachable(pool, peer, choice))
+            consider(core, pool, peer, choice, 0);
     }
 }
 
@@ -111,35 +117,6 @@ static bool newer(const struct core_peer *a, const struct core_peer *b)
                                         : a->row.sequence > b->row.sequence;
 }
 
-/* The freshest complete copies on nodes that can take them now. */
-static void freshest_copies(
-    const struct ph_core *core, const struct core_pool *pool, struct choice *choice)
-{
-    const struct core_peer *best = NULL;
-    int64_t limit_ms = pool->row.max_data_loss_s * 1000;
-
-    for (size_t i = 0; i < pool->peers.count; i++) {
-        const struct core_peer *peer = pool->peers.items[i].value;
-
-        if (candidate(core, pool, peer, choice) && (best == NULL || newer(peer, best)))
-            best = peer;
-    }
-    if (best == NULL)
-        return;
-    choice->loss_ms = copy_loss_ms(core, pool, best);
-    if (limit_ms > 0 && !pool->data_loss_accepted &&
-        (choice->loss_ms < 0 || choice->loss_ms > limit_ms)) {
-        choice->too_old = true;
-        return;
-    }
-    for (size_t i = 0; i < pool->peers.count; i++) {
-        const struct core_peer *peer = pool->peers.items[i].value;
-
-        if (candidate(core, pool, peer, choice) && !newer(best, peer))
-            choice_add(choice, peer, choice->loss_ms < 0 ? INT64_MAX : choice->loss_ms);
-    }
-}
-
 static bool assign_among(
     struct ph_core *core, struct core_pool *pool, struct choice *choice, char *reason, size_t size)
 {
@@ -158,6 +135,54 @@ static bool assign_among(
     if (pool->job != NULL && pool->job->row.kind == PH_JOB_TAKEOVER)
         core_takeover_assigned(core, pool, choice->loss_ms);
     return true;
+}
+
+/* The freshest copy that is older than `below` (NULL: than none). */
+static const struct core_peer *freshest(
+    const struct core_pool *pool, const struct core_peer *below, struct choice *choice)
+{
+    const struct core_peer *best = NULL;
+
+    for (size_t i = 0; i < pool->peers.count; i++) {
+        const struct core_peer *peer = pool->peers.items[i].value;
+
+        if (reachable(pool, peer, choice) && (below == NULL || newer(below, peer)) &&
+            (best == NULL || newer(peer, best)))
+            best = peer;
+    }
+    return best;
+}
+
+/* The freshest complete copy on an available node. A busy node is waited for, and one that failed to
+ * activate it fails the pool: neither is a reason to lose more data. One that is full is. */
+static bool assign_freshest(
+    struct ph_core *core, struct core_pool *pool, struct choice *choice, char *reason, size_t size)
+{
+    int64_t limit_ms = pool->row.max_data_loss_s * 1000;
+    const struct core_peer *best = NULL;
+
+    while ((best = freshest(pool, best, choice)) != NULL) {
+        int64_t loss_ms = copy_loss_ms(core, pool, best);
+
+        if (limit_ms > 0 && !pool->data_loss_accepted && (loss_ms < 0 || loss_ms > limit_ms)) {
+            choice->too_old = choice->count == 0;
+            choice->loss_ms = loss_ms;
+            return false;
+        }
+        choice->count = 0;
+        choice->loss_ms = loss_ms;
+        for (size_t i = 0; i < pool->peers.count; i++) {
+            const struct core_peer *peer = pool->peers.items[i].value;
+
+            if (reachable(pool, peer, choice) && !newer(best, peer) && !newer(peer, best))
+                consider(core, pool, peer, choice, loss_ms < 0 ? INT64_MAX : loss_ms);
+        }
+        if (assign_among(core, pool, choice, reason, size))
+            return true;
+        if (choice->count == 0 && (choice->slot_full || !pool->data_loss_accepted))
+            return false;
+    }
+    return false;
 }
 
 static bool home_is_gone(const struct core_node *home)
@@ -185,8 +210,7 @@ static void schedule_waits(struct ph_core *core, struct core_pool *pool,
             "or for `poolherd pool start %s --accept-data-loss`",
             age, (long long)pool->row.max_data_loss_s,
             pool->row.home[0] == '\0' ? "a better one" : pool->row.home, name);
-    } else if (pool->failed_on.count > 0 &&
-               (home_is_gone(home) || given_up(pool, home->row.name))) {
+    } else if (choice->gave_up || (home != NULL && given_up(pool, home->row.name))) {
         give_up(core, pool, "activation failed on every node that has its newest data");
     } else if (home_is_gone(home)) {
         waits(core, pool, PH_POOL_BLOCKED,
@@ -239,10 +263,13 @@ static void schedule_with_data(struct ph_core *core, struct core_pool *pool)
         return;
     }
     equal_copies(core, pool, &choice);
-    if (choice.count == 0 && (home_is_gone(home) || pool->data_loss_accepted))
-        freshest_copies(core, pool, &choice);
-    if (!assign_among(core, pool, &choice, reason, sizeof reason))
-        schedule_waits(core, pool, home, &choice, reason);
+    if (assign_among(core, pool, &choice, reason, sizeof reason))
+        return;
+    if (choice.count == 0 && !choice.slot_full &&
+        (home_is_gone(home) || pool->data_loss_accepted) &&
+        assign_freshest(core, pool, &choice, reason, sizeof reason))
+        return;
+    schedule_waits(core, pool, home, &choice, reason);
 }
 
 static void schedule_new(struct ph_core *core, struct core_pool *pool)

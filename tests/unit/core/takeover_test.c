@@ -238,6 +238,52 @@ static void by_priority_and_slots(void **state)
     fx_free(fx);
 }
 
+/* Its copy on n3 is one older than that on n2. */
+static void age_on_n3(struct fixture *fx, const char *pool)
+{
+    struct core_peer *fresh = core_find_peer(core_find_pool(fx->core, pool), "n2");
+    struct core_peer *old = core_find_peer(core_find_pool(fx->core, pool), "n3");
+
+    old->row.sequence = fresh->row.sequence - 1;
+}
+
+/* A busy node is waited for: no data is given up for a few seconds. A full one is not. */
+static void busy_and_full(void **state)
+{
+    struct fixture *fx = fx_new(3, 12);
+
+    (void)state;
+    fx_declare(fx, "a", 2, "n1");
+    fx_declare(fx, "b", 2, "n1");
+    fx_run(fx, 3000);
+    fx->no_copies = true;
+    fx_run(fx, 100);
+    age_on_n3(fx, "a");
+    age_on_n3(fx, "b");
+    fx->core->config.takeovers_per_node = 1;
+    fx_kill(fx, "n1");
+    while (fx_node_row(fx, "n1")->state != PH_NODE_LOST)
+        fx_run(fx, 5);
+    assert_string_equal(fx_pool_row(fx, "a")->node, "n2");
+    assert_string_equal(fx_pool_row(fx, "b")->node, "");
+    assert_non_null(strstr(fx_pool_row(fx, "b")->reason, "slot"));
+    fx_run(fx, 500);
+    assert_string_equal(fx_active_on(fx, "b"), "n2");
+    fx_free(fx);
+
+    fx = fx_new(3, 13);
+    fx_declare(fx, "a", 2, "n1");
+    fx_run(fx, 3000);
+    fx->no_copies = true;
+    fx_run(fx, 100);
+    age_on_n3(fx, "a");
+    core_find_node(fx->core, "n2")->row.memory_mib = 10;
+    fx_kill(fx, "n1");
+    fx_run(fx, 2500);
+    assert_string_equal(fx_active_on(fx, "a"), "n3");
+    fx_free(fx);
+}
+
 static void next_candidate_when_activation_fails(void **state)
 {
     struct fixture *fx = fx_new(3, 11);
@@ -247,6 +293,10 @@ static void next_candidate_when_activation_fails(void **state)
     fx_run(fx, 3000);
     fx_local(fx_node(fx, "n2"), "web")->fail_always = true;
     fx_local(fx_node(fx, "n3"), "web")->fail_always = true;
+    fx->no_copies = true;
+    fx_run(fx, 100);
+    core_find_peer(core_find_pool(fx->core, "web"), "n2")->row.sequence =
+        core_find_peer(core_find_pool(fx->core, "web"), "n3")->row.sequence; /* the same data */
     fx->core->config.retry_ms = 10;
     fx_kill(fx, "n1");
     fx_run(fx, 10000);
@@ -272,6 +322,7 @@ int main(void)
         cmocka_unit_test(fence_device),
         cmocka_unit_test(fenced_and_back_before_it_was_told),
         cmocka_unit_test(by_priority_and_slots),
+        cmocka_unit_test(busy_and_full),
         cmocka_unit_test(next_candidate_when_activation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
