@@ -28,6 +28,11 @@ void ph_agent_peer_fini(struct ph_agent_peer *peer)
     memset(peer, 0, sizeof(*peer));
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a == NULL ? "" : a, b == NULL ? "" : b) == 0;
+}
+
 void ph_agent_peers_take(
     struct ph_agent *agent, struct ph_agent_pool *pool, const struct ph_peer_list *peers)
 {
@@ -54,6 +59,14 @@ void ph_agent_peers_take(
             peer->urgent_ms = agent->now_ms;
             peer->retry_ms = 0;
             peer->last_done = false;
+        }
+        if (peer->task && (!same_text(peer->peer.endpoint, wanted->endpoint) ||
+                              !same_text(peer->peer.public_key, wanted->public_key))) {
+            /* It speaks to where nobody is any more, and would find that out by waiting. */
+            struct ph_agent_task *task = ph_agent_task_find(pool, PH_TASK_COPY, wanted->node);
+            if (task != NULL) {
+                ph_agent_task_cancel(agent, task);
+            }
         }
         if (!ph_record_equal(&ph_record_peer, &peer->peer, wanted)) {
             peer->retry_ms = 0; /* a new endpoint or a new need: worth a try now */
