@@ -143,10 +143,12 @@ class Node:
 
     def destroy(self):
         """Power loss: everything of the node at once."""
-        pids = [pid for pid in (self.guard_pid, self.agent_pid) if pid]
+        pids = {pid for pid in (self.guard_pid, self.agent_pid) if pid}
+        if self.process and self.process.poll() is None:
+            pids.add(self.process.pid)  # it may not have written its lock yet
         for pid in pids:
             kill(pid, signal.SIGSTOP)
-        for pid in self.workload_pids(with_logs=True) + pids:
+        for pid in self.workload_pids(with_logs=True) + list(pids):
             kill(pid)
         for pid in self.workload_pids(with_logs=True):
             kill(pid)
