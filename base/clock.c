@@ -59,6 +59,19 @@ static void civil_from_days(int64_t days, int64_t *year, int *month, int *day)
     *year = year_of_era + era * 400 + (*month <= 2);
 }
 
+int64_t ph_clock_local_offset_ms(int64_t wall_ms)
+{
+    time_t now = (time_t)(wall_ms / 1000);
+    struct tm local, utc;
+
+    tzset();
+    if (localtime_r(&now, &local) == NULL || gmtime_r(&now, &utc) == NULL)
+        return 0;
+    utc.tm_isdst = local.tm_isdst; /* so that mktime() takes both for the same kind of time */
+    time_t back = mktime(&utc);
+    return back == (time_t)-1 ? 0 : (int64_t)(now - back) * 1000;
+}
+
 void ph_clock_format_wall(int64_t wall_ms, char *out, size_t size)
 {
     int64_t days = wall_ms / DAY_MS - (wall_ms % DAY_MS < 0);

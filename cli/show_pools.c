@@ -156,9 +156,19 @@ PH_CLI_RUN(pool_show)
     return rv;
 }
 
+/* Scores are for comparing alone (--json has them); people want to know which is best. */
+static size_t rank_of(
+    const struct ph_candidate_list *candidates, const struct ph_candidate *candidate)
+{
+    size_t rank = 1;
+    for (size_t i = 0; i < candidates->count; i++)
+        rank += candidates->items[i].possible && candidates->items[i].score > candidate->score;
+    return rank;
+}
+
 PH_CLI_RUN(pool_explain)
 {
-    static const char *const headings[] = {"NODE", "POSSIBLE", ">SCORE", "WHY", NULL};
+    static const char *const headings[] = {"NODE", "POSSIBLE", ">RANK", "WHY", NULL};
     struct ph_named named = {0};
     struct ph_explanation shown = {0};
     int rv = ph_cli_name(cli->argument, "NAME", named.name, error);
@@ -179,7 +189,7 @@ PH_CLI_RUN(pool_explain)
                     j == 0 && candidate->chosen ? " *" : "");
                 ph_table_cell(table, j > 0 ? " " : candidate->possible ? "yes" : "no");
                 if (j == 0 && candidate->possible)
-                    ph_table_cellf(table, "%lld", (long long)candidate->score);
+                    ph_table_cellf(table, "%zu", rank_of(&shown.candidates, candidate));
                 else
                     ph_table_cell(table, j == 0 ? "-" : " ");
                 ph_table_cell(

@@ -122,8 +122,8 @@ static void reason_within(struct ph_core *core, const struct core_pool *pool, ch
         const struct ph_vm *vm = &pool->vms[i].row;
 
         if (vm->state == PH_VM_BACKOFF || vm->state == PH_VM_FAILED) {
-            core_set_text(core, out, "vm %s is %s%s%s", vm->name,
-                ph_enum_word(&ph_enum_vm_state, (int)vm->state),
+            core_set_text(core, out, "vm %s %s%s%s", vm->name,
+                vm->state == PH_VM_FAILED ? "cannot be started" : "waits for its next start",
                 core_text(vm->reason)[0] != '\0' ? ": " : "", core_text(vm->reason));
             return;
         }

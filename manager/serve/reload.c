@@ -48,6 +48,18 @@ void serve_reload(struct serve_manager *manager)
     ph_notify("READY=1");
 }
 
+/* Summer time begins and ends without a signal. */
+static void look_at_zone(struct serve_manager *manager, int64_t wall_ms)
+{
+    struct ph_event_in event = {.kind = PH_EV_CONFIG, .config = &manager->settings.core};
+    int64_t offset_ms = ph_clock_local_offset_ms(wall_ms);
+
+    if (offset_ms != manager->settings.core.local_offset_ms) {
+        manager->settings.core.local_offset_ms = offset_ms;
+        serve_step(manager, &event);
+    }
+}
+
 void serve_trim(struct serve_manager *manager)
 {
     int64_t now_ms = ph_clock_wall_ms();
@@ -63,4 +75,5 @@ void serve_trim(struct serve_manager *manager)
     }
     manager->trim_ms = manager->now_ms + TRIM_EVERY_MS;
     ph_store_trim(manager->store, &retention);
+    look_at_zone(manager, now_ms);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "proto/yaml.h"
@@ -95,6 +96,7 @@ static int settings_make(struct serve_settings *settings, struct ph_error *error
     core->retry_ms = (uint64_t)file->retry_ms;
     core->moves_parallel = (int)file->moves_parallel;
     core->takeovers_per_node = (int)file->takeovers_per_node;
+    core->local_offset_ms = ph_clock_local_offset_ms(ph_clock_wall_ms());
     rv = timing_make(file, &core->timing, error);
     return rv != 0 ? rv : log_level_find(file->log_level, &settings->log_level, error);
 }

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/clock.h"
 
@@ -119,9 +120,28 @@ static void clocks_go_on(void **state)
     assert_true(ph_clock_wall_ms() > 1700000000000);
 }
 
+static void local_time_is_so_far_from_utc(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *zone;
+        int64_t wall_ms, offset_ms;
+    } cases[] = {{"UTC0", 1769860800000, 0}, {"XXX-2", 1769860800000, 2 * 3600000},
+        {"XXX3:30", 1769860800000, -(3 * 3600000 + 1800000)},
+        /* winter and summer of a zone that changes at the end of March and of October */
+        {"CET-1CEST,M3.5.0,M10.5.0/3", 1769860800000, 3600000},
+        {"CET-1CEST,M3.5.0,M10.5.0/3", 1785499200000, 2 * 3600000}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        setenv("TZ", cases[i].zone, 1);
+        assert_int_equal(ph_clock_local_offset_ms(cases[i].wall_ms), cases[i].offset_ms);
+    }
+    unsetenv("TZ");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(parse), cmocka_unit_test(format),
-        cmocka_unit_test(there_and_back), cmocka_unit_test(clocks_go_on)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(local_time_is_so_far_from_utc),
+        cmocka_unit_test(parse), cmocka_unit_test(format), cmocka_unit_test(there_and_back),
+        cmocka_unit_test(clocks_go_on)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,7 +136,7 @@ static void one_pool_whole(void **state)
     assert_int_equal(web->declared.vms.count, 2);
     assert_int_equal(web->declared.max_data_loss_s, 60);
     /* It is active, and what is wrong within is said all the same. */
-    assert_non_null(strstr(web->reason, "back is backoff"));
+    assert_non_null(strstr(web->reason, "back waits for its next start"));
 
     struct ph_named missing = {.name = "mail"};
 
