@@ -31,13 +31,14 @@ def apply_once(room, nodes, limit):
         if swarm:
             swarm.await_("welcomed", 60)
         (room / "pools.yaml").write_text(declaration(POOLS))
-        cpu, began = lib.cpu_s(manager.pid), time.monotonic()
+        cpu, began = lib.cpu_s(manager.pid) + lib.children_s(), time.monotonic()
         applied = manager.cli("pool", "apply", "-f", room / "pools.yaml")
         took = time.monotonic() - began
+        cpu = lib.cpu_s(manager.pid) + lib.children_s() - cpu
         assert applied["added"] == POOLS, applied
         again = time.monotonic()
         assert manager.cli("pool", "apply", "-f", room / "pools.yaml")["unchanged"] == POOLS
-        return took, time.monotonic() - again, lib.cpu_s(manager.pid) - cpu
+        return took, time.monotonic() - again, cpu
     finally:
         if swarm:
             swarm.close()
@@ -50,12 +51,12 @@ def apply(report):
         took, again, cpu = apply_once(room, 0, limit)
         raw = text_of([lib.program("bench_raw_inventory"), "apply", room / "pools.yaml", room])["seconds"]
         report.add(f"apply of {POOLS:,} pools, no node yet", took, "s", raw=raw, target="<= 2 s", limit=2,
-                   note="the whole command; raw: libyaml, then one SQLite transaction")
+                   note=f"the whole command, {cpu:.1f} s of processor with the manager's; raw: libyaml, then one SQLite transaction")
         report.add("  once more, nothing to change", again, "s", raw=raw, target="<= 2 s", limit=2)
     with Room() as room:
         took, again, cpu = apply_once(room, 100, limit)
         report.add(f"apply of {POOLS:,} pools onto 100 nodes", took, "s", raw=raw, target="<= 2 s", limit=2,
-                   note=f"{cpu:.1f} s of the manager's processor until the second apply's end")
+                   note=f"{cpu:.1f} s of processor")
 
 
 def fill(manager, pools, vms):

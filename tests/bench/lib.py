@@ -1,5 +1,4 @@
 """What the benches share: lines with a target, processes and what they cost, a manager to measure."""
-import ctypes
 import json
 import os
 import pathlib
@@ -83,6 +82,12 @@ def cpu_s(pid):
         except (FileNotFoundError, ProcessLookupError, ValueError):
             pass
     return total / 1e9
+
+
+def children_s():
+    """Processor seconds of all children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def ticks_s(pid):

@@ -27,7 +27,7 @@ static void hello(struct swarm *swarm, struct agent *agent)
         "127.0.0.1:1\",\"drivers\":[\"directory\","
         "\"process\"],\"cpu\":64000,\"memory_mib\":262144,\"disk_mib\":1048576,\"generation\":%lld,"
         "\"term\":%lld,\"lease_left_ms\":%lld,\"pools\":[]}}",
-        agent->instance, (long long)++agent->number, (long long)agent->generation,
+        agent->instance, (long long)++agent->hello_number, (long long)agent->generation,
         (long long)agent->term, (long long)left_ms);
 
     (void)swarm;
@@ -51,7 +51,7 @@ static void beat(struct swarm *swarm, struct agent *agent)
         return;
     }
     agent->waiting = false;
-    agent->sent_ns = now_ns;
+    agent->sent_ns[agent->number % SWARM_BEATS] = now_ns;
     swarm->sent++;
 }
 
@@ -86,15 +86,19 @@ static void say_all(const struct swarm *swarm, const char *what)
 
 static void granted(struct swarm *swarm, struct agent *agent, const char *text)
 {
-    int64_t term = said_number(text, "\"term\":");
+    int64_t term = said_number(text, "\"term\":"), number = said_number(text, "\"number\":");
+    uint64_t *sent_ns = &agent->sent_ns[(uint64_t)number % SWARM_BEATS];
 
-    if (said_number(text, "\"number\":") != agent->number || agent->sent_ns == 0) {
-        return; /* of an earlier beat */
+    if (number < 0 || number > agent->number || number + SWARM_BEATS <= agent->number ||
+        *sent_ns == 0) {
+        return; /* of a beat that is forgotten */
     }
     swarm->answered++;
-    swarm_latency(swarm, swarm_now_ns() - agent->sent_ns);
-    agent->lease_ns = agent->sent_ns + LEASE_NS;
-    agent->sent_ns = 0;
+    swarm_latency(swarm, swarm_now_ns() - *sent_ns);
+    if (*sent_ns + LEASE_NS > agent->lease_ns) {
+        agent->lease_ns = *sent_ns + LEASE_NS;
+    }
+    *sent_ns = 0;
     term_newer(swarm, term);
     if (term != agent->granted_term) {
         agent->granted_term = term;
@@ -143,7 +147,6 @@ void said_hear(struct swarm *swarm, struct agent *agent, const char *text, size_
         welcomed(swarm, agent, text);
     } else if (strcmp(type, "unwelcome") == 0) {
         swarm->refused++;
-        agent->sent_ns = 0;
         agent->welcomed = false;
     } else if (swarm->fake && strcmp(type, "order") == 0) {
         fake_order(agent, text, bytes);

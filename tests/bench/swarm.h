@@ -20,12 +20,16 @@ struct fake_pool {
     struct fake_pool *next;
 };
 
+#define SWARM_BEATS 16 /* as many as an agent remembers */
+
 struct agent {
     void *socket;
     int index, fd;
     int64_t number, generation, term; /* of the last beat; as admitted; as last heard */
-    uint64_t sent_ns, lease_ns; /* when the beat under way was sent, 0: none; the lease's end */
-    uint64_t hello_ns;          /* when hello was last said */
+    int64_t hello_number;
+    uint64_t sent_ns[SWARM_BEATS]; /* when beats under way were sent, by their number; 0: none */
+    uint64_t lease_ns;             /* the lease's end */
+    uint64_t hello_ns;             /* when hello was last said */
     int64_t granted_term, welcome_term;
     bool welcomed, waiting; /* waiting: not connected, as far as is known */
     char instance[24];
