@@ -248,7 +248,7 @@ struct ph_core {
     struct core_pool **wanting;
     bool attention; /* something changed that may help them */
     struct core_timer look;
-    size_t work;                /* nodes that placement looked at in this step: bounds it */
+    size_t work;              /* nodes that placement looked at in this step: bounds it */
     struct core_job **drains; /* unfinished drains and retires, ascending by id */
     size_t drain_count, drain_room;
     uint64_t told_takeover_ms; /* meta "takeover_ms": the longest any node may still live by */
