@@ -111,19 +111,25 @@ bool ph_lease_valid(const struct ph_lease_page *page, int64_t generation, uint64
     }
 }
 
-bool ph_lease_end_if_over(struct ph_lease_page *page, uint64_t now_ms)
+bool ph_lease_end_if_over(struct ph_lease_page *page, uint64_t now_ms, int64_t *generation_out)
 {
+    /* Read first: once this lease has ended and is clean, the next may begin at any time. */
+    int64_t generation = atomic_load(&page->generation);
     uint64_t seen = atomic_load(&page->deadline_ms);
     while (seen <= now_ms) {
-        if (seen == 0 || atomic_compare_exchange_weak(&page->deadline_ms, &seen, 0))
+        if (seen == 0 || atomic_compare_exchange_weak(&page->deadline_ms, &seen, 0)) {
+            *generation_out = generation;
             return true;
+        }
     }
     return false;
 }
 
-void ph_lease_end(struct ph_lease_page *page)
+int64_t ph_lease_end(struct ph_lease_page *page)
 {
+    int64_t generation = atomic_load(&page->generation);
     atomic_store(&page->deadline_ms, 0);
+    return generation;
 }
 
 void ph_lease_mark_clean(struct ph_lease_page *page, int64_t generation)

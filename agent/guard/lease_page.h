@@ -43,9 +43,11 @@ int ph_lease_begin(struct ph_lease_page *page, int64_t generation, uint64_t dead
 int ph_lease_extend(
     struct ph_lease_page *page, int64_t generation, uint64_t deadline_ms, uint64_t now_ms);
 bool ph_lease_valid(const struct ph_lease_page *page, int64_t generation, uint64_t now_ms);
-/* Guard: if the deadline is not after now_ms, ends the lease. True when it ended now (or was ended). */
-bool ph_lease_end_if_over(struct ph_lease_page *page, uint64_t now_ms);
-void ph_lease_end(struct ph_lease_page *page); /* guard: at once, over or not */
+/* Guard: if the deadline is not after now_ms, ends the lease. True when it ended now (or was ended), with
+ * the generation up to which surely no lease lives any more. It, and not what the page says later, may be
+ * marked clean. (A lease that began and ended since it was read is found by the next look.) */
+bool ph_lease_end_if_over(struct ph_lease_page *page, uint64_t now_ms, int64_t *generation_out);
+int64_t ph_lease_end(struct ph_lease_page *page); /* guard: at once, over or not; as above */
 void ph_lease_mark_clean(struct ph_lease_page *page, int64_t generation);
 
 #endif

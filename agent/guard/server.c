@@ -114,10 +114,11 @@ void ph_guard_server_hurry(struct ph_guard_server *server, uint64_t now_ms)
     server->round_wait_ms = ROUND_MS_FIRST;
 }
 
-static void ending_start(struct ph_guard_server *server, uint64_t deadline_ms, uint64_t now_ms)
+static void ending_start(
+    struct ph_guard_server *server, int64_t generation, uint64_t deadline_ms, uint64_t now_ms)
 {
     server->ending = true;
-    server->ending_generation = atomic_load(&server->page->generation);
+    server->ending_generation = generation;
     server->ending_since_ms = deadline_ms != 0 ? deadline_ms : now_ms;
     server->noticed_ms = now_ms;
     ph_guard_server_hurry(server, now_ms);
@@ -161,21 +162,21 @@ static void stuck_tell(struct ph_guard_server *server)
 void ph_guard_server_check(struct ph_guard_server *server, uint64_t now_ms)
 {
     uint64_t deadline_ms = atomic_load(&server->page->deadline_ms);
-    if (server->ending || !ph_lease_end_if_over(server->page, now_ms))
+    int64_t generation;
+    if (server->ending || !ph_lease_end_if_over(server->page, now_ms, &generation))
         return;
     /* Ended just now, or found ended and not clean: a begin that was cut short, a guard that died. */
-    if (deadline_ms != 0 ||
-        atomic_load(&server->page->generation) > atomic_load(&server->page->clean))
-        ending_start(server, deadline_ms, now_ms);
+    if (deadline_ms != 0 || generation > atomic_load(&server->page->clean))
+        ending_start(server, generation, deadline_ms, now_ms);
 }
 
 void ph_guard_server_leave(struct ph_guard_server *server)
 {
     uint64_t now_ms = ph_clock_boot_ms();
     server->leaving = true;
-    ph_lease_end(server->page);
+    int64_t generation = ph_lease_end(server->page);
     if (!server->ending)
-        ending_start(server, now_ms, now_ms);
+        ending_start(server, generation, now_ms, now_ms);
 }
 
 /* Answers those who wait for one pool's end, with 0 or, when their time is up, -EBUSY. */
@@ -420,19 +421,19 @@ int ph_guard_server_init(struct ph_guard_server *server, const char *run_directo
     if (loaded == -ESTALE || loaded == -ENOENT) {
         /* First start, or first of this boot: a deadline of another boot would mean anything, and nothing of
          * its lease is left. */
-        ph_lease_end(server->page);
-        ph_lease_mark_clean(server->page, atomic_load(&server->page->generation));
+        ph_lease_mark_clean(server->page, ph_lease_end(server->page));
     } else if (loaded != 0) {
         /* What the rest of it said is unknown: the lease ends, what is known is stopped. */
-        ph_lease_end(server->page);
+        (void)ph_lease_end(server->page);
         ph_log(PH_LOG_ERROR, "guard_table", "problem=\"%s\"", strerror(-loaded));
     }
     if (loaded != 0 && (rv = ph_guard_server_store(server)) != 0)
         return ph_error_set(error, PH_FAILED, NULL, "%s/state: %s", run_directory, strerror(-rv));
     uint64_t now_ms = ph_clock_boot_ms();
     uint64_t deadline_ms = atomic_load(&server->page->deadline_ms);
-    if (ph_lease_end_if_over(server->page, now_ms) && server->table.count > 0)
-        ending_start(server, deadline_ms, now_ms);
+    int64_t generation;
+    if (ph_lease_end_if_over(server->page, now_ms, &generation) && server->table.count > 0)
+        ending_start(server, generation, deadline_ms, now_ms);
 
     rv = listen_at(server);
     if (rv != 0)

@@ -30,6 +30,7 @@ static int teardown(void **state)
 
 static void begins_extends_and_ends(void **state)
 {
+    int64_t ended = 0;
     struct ph_lease_page *page = *state;
     assert_false(ph_lease_valid(page, 0, 0));
     assert_int_equal(ph_lease_begin(page, 0, 100), -EINVAL);
@@ -44,11 +45,13 @@ static void begins_extends_and_ends(void **state)
     assert_true(ph_lease_valid(page, 1, 99));
     assert_int_equal(ph_lease_extend(page, 1, 150, 99), 0);
     assert_true(ph_lease_valid(page, 1, 149));
-    assert_false(ph_lease_end_if_over(page, 149));
+    assert_false(ph_lease_end_if_over(page, 149, &ended));
     assert_int_equal(
         ph_lease_extend(page, 1, 300, 150), -ESTALE); /* over, though nobody ended it */
-    assert_true(ph_lease_end_if_over(page, 150));
-    assert_true(ph_lease_end_if_over(page, 150)); /* was ended */
+    assert_true(ph_lease_end_if_over(page, 150, &ended));
+    assert_int_equal(ended, 1);
+    assert_true(ph_lease_end_if_over(page, 150, &ended)); /* was ended */
+    assert_int_equal(ended, 1);
     assert_false(ph_lease_valid(page, 1, 0));
     assert_int_equal(
         ph_lease_extend(page, 1, 400, 0), -ESTALE);         /* stays ended, whatever the time */
@@ -120,9 +123,9 @@ static void race_guard(struct race *race)
         uint64_t now_ms = atomic_fetch_add(&race->now_ms, 1);
         if (now_ms % 64 == 0)
             breathe();
-        if (!ph_lease_end_if_over(&race->page, now_ms))
+        int64_t generation;
+        if (!ph_lease_end_if_over(&race->page, now_ms, &generation))
             continue;
-        int64_t generation = atomic_load(&race->page.generation);
         if (generation > atomic_load(&race->page.clean))
             ph_lease_mark_clean(&race->page, generation);
     }
@@ -240,19 +243,30 @@ static void holds_between_processes(void **state)
     munmap(race, sizeof *race);
 }
 
-/* ---- the beginning, interrupted after each of its instructions by a guard that has just started */
+/* ---- beginning and looking, interrupted after each of their instructions by the other */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__)
+enum { STRIDE = 67 };
+#elif defined(__SANITIZE_ADDRESS__)
 enum { STRIDE = 17 }; /* instrumented code has many more, and each is a switch of processes */
 #else
 enum { STRIDE = 1 };
 #endif
 
-static void guard_looks(struct ph_lease_page *page)
+enum { ENDED_BEFORE = -1 };
+
+/* What the guard does. */
+static int guard_looks(struct ph_lease_page *page)
 {
-    if (ph_lease_end_if_over(page, 10) &&
-        atomic_load(&page->generation) > atomic_load(&page->clean))
-        ph_lease_mark_clean(page, atomic_load(&page->generation));
+    int64_t generation;
+    if (ph_lease_end_if_over(page, 10, &generation) && generation > atomic_load(&page->clean))
+        ph_lease_mark_clean(page, generation);
+    return 0;
+}
+
+static int agent_begins(struct ph_lease_page *page)
+{
+    return ph_lease_begin(page, 2, 1000) == 0 ? 0 : 1;
 }
 
 /* Lets the child run for `steps` instructions. False when it ended before. */
@@ -267,38 +281,55 @@ static bool step(pid_t child, int steps)
     return true;
 }
 
-static void a_beginning_may_be_interrupted_anywhere(void **state)
+/* A page whose lease 1 is over and clean; `first` is stopped after `steps` instructions, `second` runs,
+ * `first` goes on. What `first` returned, or ENDED_BEFORE. */
+static int interrupt(struct ph_lease_page *page, int steps, int (*first)(struct ph_lease_page *),
+    int (*second)(struct ph_lease_page *))
 {
-    (void)state;
+    int status;
+    atomic_store(&page->generation, 1);
+    atomic_store(&page->clean, 1);
+    atomic_store(&page->deadline_ms, 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+            _exit(9);
+        raise(SIGSTOP);
+        _exit(first(page));
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 9) {
+        munmap(page, sizeof *page);
+        print_message("skipped: needs the right to trace a process\n");
+        skip();
+    }
+    if (!step(child, steps))
+        return ENDED_BEFORE;
+    second(page);
+    ptrace(PTRACE_CONT, child, NULL, NULL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static struct ph_lease_page *shared_page(void)
+{
     struct ph_lease_page *page =
         mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(page, MAP_FAILED);
-    int begun = 0, refused = 0;
+    return page;
+}
+
+static void a_beginning_may_be_interrupted_anywhere(void **state)
+{
+    struct ph_lease_page *page = shared_page();
+    int begun = 0, refused = 0, rv;
+    (void)state;
     for (int steps = 0;; steps += STRIDE) {
-        int status;
-        atomic_store(&page->generation, 1);
-        atomic_store(&page->clean, 1);
-        atomic_store(&page->deadline_ms, 0);
-        pid_t child = fork();
-        if (child == 0) {
-            if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-                _exit(9);
-            raise(SIGSTOP);
-            _exit(ph_lease_begin(page, 2, 1000) == 0 ? 0 : 1);
-        }
-        assert_int_equal(waitpid(child, &status, 0), child);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 9) {
-            munmap(page, sizeof *page);
-            print_message("skipped: needs the right to trace a process\n");
-            skip();
-        }
-        if (!step(child, steps))
+        rv = interrupt(page, steps, agent_begins, guard_looks);
+        if (rv == ENDED_BEFORE)
             break;
-        guard_looks(page);
-        ptrace(PTRACE_CONT, child, NULL, NULL);
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_true(WIFEXITED(status));
-        if (WEXITSTATUS(status) == 0) {
+        if (rv == 0) {
             begun++;
             assert_true(ph_lease_valid(page, 2, 10));
             assert_int_equal(atomic_load(&page->clean), 1);
@@ -315,12 +346,28 @@ static void a_beginning_may_be_interrupted_anywhere(void **state)
     munmap(page, sizeof *page);
 }
 
+static void a_look_may_be_interrupted_anywhere(void **state)
+{
+    struct ph_lease_page *page = shared_page();
+    int looks = 0;
+    (void)state;
+    for (int steps = 0; interrupt(page, steps, guard_looks, agent_begins) != ENDED_BEFORE;
+         steps += STRIDE) {
+        looks++;
+        assert_true(ph_lease_valid(page, 2, 10)); /* nothing of it was over */
+        assert_int_equal(atomic_load(&page->clean), 1);
+    }
+    assert_true(looks > 0);
+    munmap(page, sizeof *page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(begins_extends_and_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(is_a_file_of_ours, setup, teardown),
         cmocka_unit_test(a_beginning_may_be_interrupted_anywhere),
+        cmocka_unit_test(a_look_may_be_interrupted_anywhere),
         cmocka_unit_test(holds_between_threads),
         cmocka_unit_test(holds_between_processes),
     };
