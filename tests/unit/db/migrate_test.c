@@ -73,7 +73,7 @@ static void match_table(
     }
     for (size_t i = 0; i < count; i++) {
         char padded[80];
-        snprintf(padded, sizeof padded, " %s ", columns[i].name);
+        ph_text_format(padded, sizeof padded, " %s ", columns[i].name);
         if (!columns[i].seen && strstr(extra, padded) == NULL)
             fail_msg("%s.%s is no field of %s", table, columns[i].name, record->name);
         if (columns[i].seen && strstr(extra, padded) != NULL)
