@@ -45,7 +45,7 @@ struct swarm {
     int64_t term;          /* newest one heard */
     int granted, welcomed; /* agents that heard a grant, a welcome, of that term */
     uint64_t sent, answered, refused, changes;
-    uint32_t latency[4096]; /* see latency_slot() */
+    uint32_t latency[8192]; /* see latency_slot() */
     uint64_t latency_max_us;
 };
 
