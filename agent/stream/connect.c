@@ -93,7 +93,10 @@ static void *pump(void *argument)
         if ((items[1].revents & ZMQ_POLLIN) != 0)
             ph_wake_drain(opener->wake[0]);
         take_messages(opener);
-        ph_flow_local(stream, local ? items[2].revents : 0);
+        short happened = 0;
+        if (local)
+            happened = items[2].revents;
+        ph_flow_local(stream, happened);
         uint64_t now_ms = ph_clock_boot_ms();
         ph_flow_tick(stream, now_ms);
         if (is_writable(opener))
