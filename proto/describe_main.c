@@ -5,7 +5,7 @@
 #include <string.h>
 #include "proto/catalogue.h"
 
-#define COUNT_MESSAGE(symbol, type, record, role, bytes_max, doc) +1
+#define ONE_BYTE(symbol, type, record, role, bytes_max, doc) char of_##symbol;
 #define LIST_RECORD(name) &ph_record_##name,
 
 static const struct ph_record *const stored[] = {PH_RECORDS(LIST_RECORD)};
@@ -18,9 +18,16 @@ static const struct ph_record *const configured[] = {PH_CONFIG_RECORDS(LIST_RECO
 #define LIST_ENUM(name) &ph_enum_##name,
 static const struct ph_enum *const enums[] = {PH_ENUMS(LIST_ENUM)};
 
+/* A byte for each message, so that their sizes are the numbers of messages. */
+struct agent_messages {
+    PH_AGENT_MESSAGES(ONE_BYTE)
+};
+struct operator_messages {
+    PH_OPERATOR_MESSAGES(ONE_BYTE)
+};
 enum {
-    AGENT_MESSAGES = 0 PH_AGENT_MESSAGES(COUNT_MESSAGE),
-    OPERATOR_MESSAGES = 0 PH_OPERATOR_MESSAGES(COUNT_MESSAGE)
+    AGENT_MESSAGES = sizeof(struct agent_messages),
+    OPERATOR_MESSAGES = sizeof(struct operator_messages)
 };
 
 /* clang-format off: the lines are the page's */

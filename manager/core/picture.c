@@ -169,7 +169,7 @@ static long choose_holder(struct ph_core *core, const struct ph_place_question *
     char *reason, size_t reason_size)
 {
     struct ph_place_node nodes[PH_COPIES_MAX * 4];
-    long indices[PH_COPIES_MAX * 4], index;
+    long indices[PH_COPIES_MAX * 4] = {0}, index;
     struct ph_place_cluster few = core->cluster;
     size_t count = 0;
 
