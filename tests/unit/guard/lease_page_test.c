@@ -245,10 +245,8 @@ static void holds_between_processes(void **state)
 
 /* ---- beginning and looking, interrupted after each of their instructions by the other */
 
-#if defined(__SANITIZE_THREAD__)
-enum { STRIDE = 67 };
-#elif defined(__SANITIZE_ADDRESS__)
-enum { STRIDE = 17 }; /* instrumented code has many more, and each is a switch of processes */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STRIDE = 67 }; /* instrumented code has many more, and each is a switch of processes */
 #else
 enum { STRIDE = 1 };
 #endif
