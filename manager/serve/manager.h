@@ -55,10 +55,11 @@ struct serve_manager {
     uint64_t pass;                /* number of the present look at them */
     struct serve_quiet quiet_unknown, quiet_malformed, quiet_refused, quiet_unsent;
     struct serve_pace pace;
-    uint64_t dropped; /* by the wire, as last logged */
-    uint64_t now_ms;  /* never goes back */
-    uint64_t trim_ms; /* next step of retention */
-    bool failed;      /* out of memory in the core: end and reload */
+    uint64_t dropped;      /* by the wire, as last logged */
+    uint64_t now_ms;       /* never goes back */
+    uint64_t hand_over_ms; /* no tick before, see serve.c */
+    uint64_t trim_ms;      /* next step of retention */
+    bool failed;           /* out of memory in the core: end and reload */
 };
 
 /* boot.c: store, first rows, term, core. 0 or negative errno with *error. */

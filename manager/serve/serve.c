@@ -16,6 +16,10 @@
 /* Waiting messages are read before a tick may call their senders silent; but not for longer than this,
  * lest a flood of them stop the clock. */
 #define TICK_LATE_MS 500
+/* A loop that looks again so much later than it meant to was stopped, and ZeroMQ's threads with it: they
+ * need a moment to hand over what has come meanwhile. Not one after the other: the clock goes on. */
+#define AWAY_MS 200
+#define HAND_OVER_MS 200
 #define IDLE_MS 1000
 #define BLOCKED_MS 5
 
@@ -139,7 +143,13 @@ static long wait_ms(struct serve_manager *manager, bool drained, bool blocked)
     uint64_t due_ms = ph_core_next_deadline_ms(manager->core);
     uint64_t wait = IDLE_MS;
 
-    if (!drained || due_ms <= now_ms) {
+    if (!drained) {
+        return 0;
+    }
+    if (now_ms < manager->hand_over_ms) {
+        return BLOCKED_MS;
+    }
+    if (due_ms <= now_ms) {
         return 0;
     }
     wait = due_ms - now_ms < wait ? due_ms - now_ms : wait;
@@ -173,6 +183,23 @@ static void dropped_log(struct serve_manager *manager)
     }
 }
 
+static void hand_over_give(struct serve_manager *manager, bool drained, uint64_t meant_ms)
+{
+    uint64_t now_ms = serve_now_ms(manager);
+
+    if (drained && now_ms > meant_ms + AWAY_MS && now_ms > manager->hand_over_ms + IDLE_MS) {
+        manager->hand_over_ms = now_ms + HAND_OVER_MS;
+    }
+}
+
+/* Whether anybody may be called silent now. */
+static bool tick_allowed(struct serve_manager *manager, bool drained, uint64_t ticked_ms)
+{
+    uint64_t now_ms = serve_now_ms(manager);
+
+    return now_ms >= manager->hand_over_ms && (drained || now_ms - ticked_ms > TICK_LATE_MS);
+}
+
 static int loop(struct serve_manager *manager)
 {
     zmq_pollitem_t items[] = {
@@ -182,14 +209,18 @@ static int loop(struct serve_manager *manager)
     };
     struct ph_event_in tick = {.kind = PH_EV_TICK};
     bool drained = true, blocked = false;
-    uint64_t ticked_ms = serve_now_ms(manager);
+    uint64_t ticked_ms = serve_now_ms(manager), looked_ms = ticked_ms;
 
     while (!serve_signal_stop()) {
-        rest(manager, wait_ms(manager, drained, blocked));
+        long wait = wait_ms(manager, drained, blocked);
+
+        rest(manager, wait);
         if (zmq_poll(items, 3, wait_ms(manager, drained, blocked)) < 0 && zmq_errno() != EINTR) {
             ph_log(PH_LOG_ERROR, "poll_failed", "text=%s", zmq_strerror(zmq_errno()));
             return 1;
         }
+        hand_over_give(manager, drained, looked_ms + (uint64_t)wait);
+        looked_ms = manager->now_ms;
         serve_wakeup_clear(&manager->wakeup);
         if (serve_signal_reload()) {
             serve_reload(manager);
@@ -199,7 +230,7 @@ static int loop(struct serve_manager *manager)
         }
         drained = drain(manager);
         blocked = serve_collect(manager);
-        if (drained || serve_now_ms(manager) - ticked_ms > TICK_LATE_MS) {
+        if (tick_allowed(manager, drained, ticked_ms)) {
             ticked_ms = serve_now_ms(manager);
             if (ph_core_next_deadline_ms(manager->core) <= ticked_ms) {
                 tick.kind = PH_EV_TICK;
