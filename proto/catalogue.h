@@ -14,11 +14,14 @@
 #include "proto/catalogue/config.h"
 #include "proto/catalogue/declaration.h"
 
+/* clang-format off: it lays this table out anew each time */
 #define PH_ENUMS(E)                                                                                \
     E(node_state)                                                                                  \
-    E(node_admin) E(pool_state) E(pool_desired) E(failback) E(restart_policy) E(vm_state)          \
-        E(replica_state) E(job_kind) E(job_state) E(job_phase) E(role) E(event_level)              \
-            E(order_kind) E(local_state) E(proof) E(profile)
+    E(node_admin)                                                                                  \
+    E(pool_state) E(pool_desired) E(failback) E(restart_policy) E(vm_state) E(replica_state)       \
+        E(job_kind) E(job_state) E(job_phase) E(role) E(event_level) E(order_kind) E(local_state)  \
+            E(proof) E(profile)
+/* clang-format on */
 
 PH_ENUMS(PH_DECLARE_ENUM)
 PH_RECORDS(PH_DECLARE_RECORD)
