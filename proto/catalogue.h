@@ -14,7 +14,8 @@
 #include "proto/catalogue/config.h"
 #include "proto/catalogue/declaration.h"
 
-/* clang-format off: it lays this table out anew each time */
+/* clang-format lays this table out anew each time. */
+/* clang-format off */
 #define PH_ENUMS(E)                                                                                \
     E(node_state)                                                                                  \
     E(node_admin)                                                                                  \
