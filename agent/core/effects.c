@@ -111,7 +111,7 @@ void ph_agent_allow(struct ph_agent *agent, const struct ph_order *order)
     add_value(agent, PH_AF_ALLOW, &ph_record_order, order);
 }
 
-static void note(
+__attribute__((format(printf, 3, 0))) static void note(
     struct ph_agent *agent, enum ph_event_level level, const char *format, va_list arguments)
 {
     char text[PH_TEXT_BYTES_MAX];

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void find(struct core_doctor *doctor, const char *guarantee, const char *remedy,
-    const char *format, va_list arguments)
+__attribute__((format(printf, 4, 0))) static void find(struct core_doctor *doctor,
+    const char *guarantee, const char *remedy, const char *format, va_list arguments)
 {
     struct ph_finding_list *list = remedy == NULL ? &doctor->sound : &doctor->broken;
     struct ph_finding *finding = ph_many_add(&ph_record_finding, (struct ph_many *)(void *)list);

@@ -156,7 +156,7 @@ int main(int argc, char **argv)
     sqlite3_stmt *update;
     double rates[2][100];
     int64_t turn = 0, raw_turn = 0, term;
-    int rounds, i;
+    int rounds = 0, i;
 
     if (argc != 3 || (rounds = atoi(argv[2])) < 1 || rounds > 100) {
         die("usage: bench_commit DIRECTORY SECONDS");

@@ -4,6 +4,7 @@
 #include "agent/guard/process.h"
 #include "agent/guard/table.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ph_guard_table table = {0, 0, NULL, 0}, again = {0, 0, NULL, 0};

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "agent/work/pid_file.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     pid_t pid = 0;

@@ -1,0 +1,1 @@
+{"type":"pool.move","id":0,"body":{"pool":"6","target":"zg"}}
