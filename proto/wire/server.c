@@ -15,6 +15,7 @@
 #include "proto/wire/wire_internal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -29,6 +30,9 @@
 
 #define ROUTING_ID_BYTES 5
 #define DROPS_PER_CALL 64
+/* A client whose connection ends forgets what it has not read yet (ZMQ_IMMEDIATE; libzmq's
+ * socket_base_t::hiccuped), so between the last answer and the end it gets a moment to read. */
+#define FAREWELL_MS 100
 #define DESCRIPTORS_SPARE 128u
 #define AGENTS_PER_IO_THREAD 1000u
 #define IO_THREADS_MAX 4
@@ -43,6 +47,7 @@ struct ph_wire_server {
     char endpoint[PH_ENDPOINT_BYTES_MAX + 1];
     zmq_msg_t text, payload;
     uint64_t dropped;
+    bool spoke;
 };
 
 static void descriptors_raise(uint32_t expected)
@@ -188,6 +193,9 @@ void ph_wire_server_destroy(struct ph_wire_server **server_in)
     }
     zmq_msg_close(&server->text);
     zmq_msg_close(&server->payload);
+    if (server->spoke) {
+        poll(NULL, 0, FAREWELL_MS);
+    }
     ph_door_fini(&server->door);
     if (server->router != NULL) {
         zmq_close(server->router); /* before the ZAP socket, so that nobody slips in unasked */
@@ -305,5 +313,6 @@ int ph_wire_server_send(struct ph_wire_server *server, const struct ph_wire_peer
             return -zmq_errno();
         }
     }
+    server->spoke = true;
     return ph_wire_frames_send(server->router, text, bytes, payload, payload_bytes);
 }

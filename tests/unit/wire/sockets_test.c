@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <zmq.h>
 #include "base/clock.h"
 #include "proto/wire/wire.h"
@@ -475,6 +476,39 @@ static void the_last_message_before_destroy_arrives(void **state)
     ph_wire_server_destroy(&server);
 }
 
+/* The client's thread reads as soon as it can, and must not find that the end came first. */
+static void *answer_await(void *argument)
+{
+    struct ph_wire_client *client = argument;
+    struct ph_wire_message message;
+
+    return client_gets(client, &message, LIMIT_MS) ? client : NULL;
+}
+
+static void the_last_answer_before_destroy_arrives(void **state)
+{
+    int i;
+
+    (void)state;
+    for (i = 0; i < 10; i++) {
+        struct ph_wire_server *server = serve("tcp://127.0.0.1:*", NULL, NULL);
+        struct ph_wire_client *client =
+            dial(ph_wire_server_endpoint(server), server_keys.public_key, &good);
+        struct ph_wire_message message;
+        pthread_t thread;
+        void *got = NULL;
+
+        assert_true(client_sends(client, server, "ask", NULL, 0, LIMIT_MS));
+        assert_true(server_gets(server, &message, LIMIT_MS));
+        assert_int_equal(pthread_create(&thread, NULL, answer_await, client), 0);
+        assert_int_equal(ph_wire_server_send(server, &message.peer, "no", 2, NULL, 0), 0);
+        ph_wire_server_destroy(&server);
+        pthread_join(thread, &got);
+        assert_non_null(got);
+        ph_wire_client_destroy(&client);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -491,6 +525,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_left_is_unreachable),
         cmocka_unit_test(a_client_without_a_server_queues_nothing),
         cmocka_unit_test(the_last_message_before_destroy_arrives),
+        cmocka_unit_test(the_last_answer_before_destroy_arrives),
     };
 
     return cmocka_run_group_tests(tests, make_keys, NULL);
