@@ -62,7 +62,8 @@ struct ph_wire_server_config {
 int ph_wire_server_new(const struct ph_wire_server_config *config,
     struct ph_wire_server **server_out,
     struct ph_error *error); /* -EADDRINUSE, -EINVAL, ... with the address in *error */
-void ph_wire_server_destroy(struct ph_wire_server **server); /* takes 100 to 600 ms for the last words */
+void ph_wire_server_destroy(
+    struct ph_wire_server **server); /* takes 100 to 600 ms for the last words */
 const char *ph_wire_server_endpoint(const struct ph_wire_server *server); /* with the real port */
 
 /* For zmq_poll: the ROUTER, and the ZAP socket (poll both for input). */
