@@ -178,21 +178,24 @@ void ph_command_fini(struct ph_command *command)
     *command = (struct ph_command){NULL, NULL, NULL};
 }
 
-int ph_command_make(const struct ph_work_context *context, struct ph_command *command_out)
+static int make(const struct ph_work_context *context, const struct ph_texts *words, bool fill,
+    struct ph_command *command_out)
 {
     char epoch[32];
     const char *const values[PLACEHOLDERS] = {
         context->pool_path, context->pool->name, context->node, epoch, context->vm->name};
     struct ph_command command = {NULL, NULL, NULL};
     struct environment environment = {0, 0, NULL};
-    const struct ph_texts *words = &context->vm->command;
     ph_text_format(epoch, sizeof epoch, "%lld", (long long)context->epoch);
     int rv = words->count == 0 ? -EINVAL : environment_make(context, &environment);
     command.environment = environment.items;
     if (rv == 0 && (command.argv = calloc(words->count + 1, sizeof *command.argv)) == NULL)
         rv = -ENOMEM;
     for (size_t i = 0; rv == 0 && i < words->count; i++)
-        rv = fill_in(words->items[i], values, &command.argv[i]);
+        if (fill)
+            rv = fill_in(words->items[i], values, &command.argv[i]);
+        else if ((command.argv[i] = ph_text_new("%s", words->items[i])) == NULL)
+            rv = -ENOMEM;
     if (rv == 0)
         rv = programs_make(
             command.argv[0], environment_value(command.environment, "PATH"), &command.programs);
@@ -201,6 +204,17 @@ int ph_command_make(const struct ph_work_context *context, struct ph_command *co
     else
         *command_out = command;
     return rv;
+}
+
+int ph_command_make(const struct ph_work_context *context, struct ph_command *command_out)
+{
+    return make(context, &context->vm->command, true, command_out);
+}
+
+int ph_command_make_plain(const struct ph_work_context *context, const struct ph_texts *words,
+    struct ph_command *command_out)
+{
+    return make(context, words, false, command_out);
 }
 
 /* ---- checks */

@@ -18,6 +18,9 @@ struct ph_command {
 
 /* 0, -ENOMEM, -E2BIG (a word longer than 128 KiB once filled in). */
 int ph_command_make(const struct ph_work_context *context, struct ph_command *command_out);
+/* The same of a driver's own words, which are taken as they are. */
+int ph_command_make_plain(const struct ph_work_context *context, const struct ph_texts *words,
+    struct ph_command *command_out);
 void ph_command_fini(struct ph_command *command);
 
 /* Whether the declaration can be made into a command. 0 or -EINVAL with the field. */
