@@ -21,7 +21,7 @@ static void perform(struct sim *sim, int index, struct sim_out *out)
         } else if (sim_tracing(sim)) {
             sim_trace(sim, node->name, "says %s", ph_messages[out->type].type);
         }
-        sim_send_to_manager(sim, index, out->type, out->value);
+        sim_send(sim, index, SIM_MANAGER, out->type, out->value);
         break;
     case PH_AF_LEASE:
         sim_guard_lease(sim, index, out->generation, out->deadline_ms);

@@ -7,50 +7,43 @@
 
 static void heal_link(struct sim *sim, struct sim_event *event)
 {
-    int node = event->node;
-    if (event->pool >= 0) {
-        sim->cut_between[node][event->pool] = false;
-    } else if (event->vm == 0) {
-        sim->cut_up[node] = false;
-    } else {
-        sim->cut_down[node] = false;
-    }
-    sim_trace(sim, "network", "a link of %s is whole again", sim->nodes[node].name);
+    sim->cut[event->node][event->pool] = false;
+    sim_trace(sim, "network", "the link from %s to %s is whole again",
+        sim_process_name(sim, event->node), sim_process_name(sim, event->pool));
+}
+
+static void cut_one_way(struct sim *sim, int from, int to, uint64_t until_us)
+{
+    sim_trace(sim, "network", "the link from %s to %s is cut", sim_process_name(sim, from),
+        sim_process_name(sim, to));
+    sim->cut[from][to] = true;
+    sim_at(sim, until_us, (struct sim_event){.run = heal_link, .node = from, .pool = to});
 }
 
 static void cut(struct sim *sim, int node, int other, bool up, bool down)
 {
     uint64_t until_us = sim->now_us + sim_between(sim, 50 * SIM_MS, 30 * SIM_SECOND);
-    sim_trace(sim, "network", "a link of %s is cut%s%s", sim->nodes[node].name, up ? ", up" : "",
-        down ? ", down" : "");
-    if (other >= 0) {
-        sim->cut_between[node][other] = true;
-        sim_at(sim, until_us, (struct sim_event){.run = heal_link, .node = node, .pool = other});
-        return;
-    }
     if (up) {
-        sim->cut_up[node] = true;
-        sim_at(sim, until_us, (struct sim_event){.run = heal_link, .node = node, .pool = -1});
+        cut_one_way(sim, node, other, until_us);
     }
     if (down) {
-        sim->cut_down[node] = true;
-        sim_at(
-            sim, until_us, (struct sim_event){.run = heal_link, .node = node, .pool = -1, .vm = 1});
+        cut_one_way(sim, other, node, until_us);
     }
 }
 
 /* A link that is congested for a while and then gone: the grants under way are the last ones. */
 static void congestion_ends(struct sim *sim, struct sim_event *event)
 {
-    sim->slow_us[event->node] = 0;
+    sim->slow_us[event->node][SIM_MANAGER] = sim->slow_us[SIM_MANAGER][event->node] = 0;
     if (sim->storm) {
-        cut(sim, event->node, -1, true, true);
+        cut(sim, event->node, SIM_MANAGER, true, true);
     }
 }
 
 static void congest(struct sim *sim, int node)
 {
-    sim->slow_us[node] = sim_between(sim, 0, sim->config.timing.lease_ms * SIM_MS / 3);
+    uint64_t slow_us = sim_between(sim, 0, sim->config.timing.lease_ms * SIM_MS / 3);
+    sim->slow_us[node][SIM_MANAGER] = sim->slow_us[SIM_MANAGER][node] = slow_us;
     sim_trace(sim, "network", "the link of %s is slow", sim->nodes[node].name);
     sim_at(sim, sim->now_us + sim_between(sim, SIM_SECOND, 20 * SIM_SECOND),
         (struct sim_event){.run = congestion_ends, .node = node});
@@ -60,17 +53,17 @@ static void break_links(struct sim *sim, int node)
 {
     switch (sim_random(sim, 5)) {
     case 0:
-        cut(sim, node, -1, true, false);
+        cut(sim, node, SIM_MANAGER, true, false);
         break;
     case 1:
-        cut(sim, node, -1, false, true);
+        cut(sim, node, SIM_MANAGER, false, true);
         break;
     case 2:
-        cut(sim, node, -1, true, true);
+        cut(sim, node, SIM_MANAGER, true, true);
         break;
     case 3:
         for (int i = 0; i < sim->options.nodes; i++) {
-            cut(sim, i, -1, true, true); /* the manager is cut off */
+            cut(sim, i, SIM_MANAGER, true, true); /* the manager is cut off */
         }
         break;
     default:
@@ -185,9 +178,7 @@ void sim_faults_cease(struct sim *sim)
     sim->slow_disk_until_us = 0;
     sim->manager.crash_after = -1;
     memset(sim->slow_us, 0, sizeof(sim->slow_us));
-    memset(sim->cut_up, 0, sizeof(sim->cut_up));
-    memset(sim->cut_down, 0, sizeof(sim->cut_down));
-    memset(sim->cut_between, 0, sizeof(sim->cut_between));
+    memset(sim->cut, 0, sizeof(sim->cut));
     for (int i = 0; i < sim->options.nodes; i++) {
         sim->nodes[i].crash_after = -1;
         for (int j = 0; j < sim->options.pools; j++) {

@@ -91,7 +91,7 @@ static void perform(struct sim *sim, const struct sim_out *out)
     switch (out->what) {
     case PH_EF_SEND:
     case PH_EF_GRANT:
-        sim_send_to_agent(sim, sim_node_index(sim, out->node), out->type, out->value);
+        sim_send(sim, SIM_MANAGER, sim_node_index(sim, out->node), out->type, out->value);
         break;
     case PH_EF_ANSWER:
         sim_operator_answer(sim, out->request, out->type, out->value);

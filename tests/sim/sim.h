@@ -16,6 +16,8 @@
 
 #define SIM_NODES_MAX 32
 #define SIM_POOLS_MAX 128
+#define SIM_MANAGER SIM_NODES_MAX /* as a process of the network; the others are nodes by index */
+#define SIM_PROCESSES (SIM_NODES_MAX + 1)
 #define SIM_VMS 3 /* most VMs of one pool; named a, b, c */
 #define SIM_SECOND 1000000u
 #define SIM_MS 1000u
@@ -206,9 +208,8 @@ struct sim {
     struct sim_pool pools[SIM_POOLS_MAX];
     struct ph_core_config config;
     /* network */
-    bool cut_up[SIM_NODES_MAX], cut_down[SIM_NODES_MAX]; /* to and from the manager */
-    bool cut_between[SIM_NODES_MAX][SIM_NODES_MAX];
-    uint64_t slow_us[SIM_NODES_MAX]; /* more delay, both ways, on a congested link */
+    bool cut[SIM_PROCESSES][SIM_PROCESSES];         /* from, to */
+    uint64_t slow_us[SIM_PROCESSES][SIM_PROCESSES]; /* more delay on a congested link */
     double loss;
     uint64_t delay_us, spike_us;
     /* faults */
@@ -232,8 +233,8 @@ int sim_node_index(const struct sim *sim, const char *name);
 int sim_vm_index(const char *name);
 
 /* ---- network.c ---- */
-void sim_send_to_manager(struct sim *sim, int node, enum ph_message_type type, const void *body);
-void sim_send_to_agent(struct sim *sim, int node, enum ph_message_type type, const void *body);
+void sim_send(struct sim *sim, int from, int to, enum ph_message_type type, const void *body);
+const char *sim_process_name(const struct sim *sim, int process);
 bool sim_reachable(const struct sim *sim, int from, int to); /* between nodes, both ways */
 
 /* ---- manager.c ---- */
