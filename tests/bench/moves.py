@@ -8,7 +8,7 @@ MOVES, DEATHS = 20, 20
 
 
 def now_ns():
-    return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 def cluster_with(name, profile="default", nodes=3):
@@ -40,7 +40,7 @@ class Watch:
             file.seek(self.offset)
             for line in file.read().splitlines():
                 words = line.split()
-                if len(words) != 4:
+                if len(words) < 4:
                     continue
                 if words[1].decode() == self.node and first is None:
                     last = int(words[3])

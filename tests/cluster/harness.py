@@ -85,11 +85,36 @@ def tree_hash(path):
     return total.hexdigest()
 
 
+class Loopback:
+    """Where a cluster's programs run: all of them side by side on loopback addresses. network.Network has
+    the same functions and gives each node a network namespace of its own."""
+
+    def address(self, name, number):
+        return f"127.0.0.{number + 1}"
+
+    def within(self, name, command):
+        """The command that runs `command` on node `name`."""
+        return command
+
+    def environment(self, name):
+        return {}
+
+    def power_on(self, name):
+        pass
+
+    def power_off(self, name):
+        """Cuts the node off and kills everything on it, or says that it cannot."""
+        return False
+
+    def close(self):
+        pass
+
+
 class Node:
     def __init__(self, cluster, name, number):
         self.cluster, self.name = cluster, name
         self.dir = cluster.dir / name
-        self.listen = f"tcp://127.0.0.{number + 1}:*"
+        self.listen = f"tcp://{cluster.network.address(name, number)}:*"
         self.log = cluster.dir / f"{name}.log"
         self.process = None
         self.tools = cluster.dir / f"{name}.bin"  # found before everything else on the agent's PATH
@@ -102,10 +127,12 @@ class Node:
         command = [BUILD / "poolherd-agent", "--dir", self.dir, "--listen", self.listen, *extra]
         if token:
             command += ["--join", "-"]
+        network = self.cluster.network
+        network.power_on(self.name)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE if token else subprocess.DEVNULL,
+            self.process = subprocess.Popen(network.within(self.name, command), stdin=subprocess.PIPE if token else subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True,
-                                            env={**os.environ, "PATH": f"{self.tools}:{os.environ['PATH']}"})
+                                            env={**os.environ, "PATH": f"{self.tools}:{os.environ['PATH']}", **network.environment(self.name)})
         if token:
             self.process.stdin.write(token.encode() + b"\n")
             self.process.stdin.close()
@@ -143,6 +170,10 @@ class Node:
 
     def destroy(self):
         """Power loss: everything of the node at once."""
+        if self.cluster.network.power_off(self.name):
+            if self.process:
+                self.process.wait()
+            return
         pids = {pid for pid in (self.guard_pid, self.agent_pid) if pid}
         if self.process and self.process.poll() is None:
             pids.add(self.process.pid)  # it may not have written its lock yet
@@ -188,14 +219,16 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, nodes=3, config=None, agent_config=""):
+    def __init__(self, nodes=3, config=None, agent_config="", network=None):
+        """network: whose close() is called at the end, also when this fails."""
+        self.network = network or Loopback()
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="poolherd-test-"))
         self.config, self.agent_config = config, agent_config
         self.manager = None
         self.manager_log = self.dir / "manager.log"
         self.beacons = self.dir / "beacons.txt"
         self.nodes = {}
-        self.endpoint = "tcp://127.0.0.1:*"
+        self.endpoint = f"tcp://{self.network.address('manager', 0)}:*"
         try:
             self.start_manager()
             for number in range(1, nodes + 1):
@@ -221,7 +254,8 @@ class Cluster:
             path.write_text(self.config)
             command += ["--config", path]
         with open(self.manager_log, "ab") as log:
-            self.manager = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+            self.manager = subprocess.Popen(self.network.within("manager", command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                            stderr=log, env={**os.environ, **self.network.environment("manager")})
         if wait:
             line = self.manager.stdout.readline().decode()
             assert line.startswith("ready"), f"the manager did not get ready: {line!r}\n{self.manager_log.read_text()[-2000:]}"
@@ -238,7 +272,7 @@ class Cluster:
         command = [BUILD / "poolherd", "--manager", self.dir / "manager", *arguments]
         if identity:
             command += ["--identity", identity]
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, input=stdin)
+        return subprocess.run(self.network.within("cli", command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, input=stdin)
 
     def cli(self, *arguments, **options):
         done = self.raw(*arguments, "--json", **options)
@@ -301,38 +335,47 @@ class Cluster:
         return job if job["ended_at"] else None
 
     # -- declarations --
-    def beacon_pool(self, name, prefer=(), copies=1, driver="directory", stubborn_ms=0, more="", vms=1, allow=(), vm_more=""):
-        command = [str(BUILD / "tests/cluster/cluster_beacon"), str(self.beacons)] + ([str(stubborn_ms)] if stubborn_ms else [])
+    def beacon_pool(self, name, prefer=(), copies=1, driver="directory", stubborn_ms=0, more="", vms=1, allow=(), vm_more="", counts=False):
+        """counts: each VM keeps a counter in the pool, which the checker follows from owner to owner."""
+        command = [str(BUILD / "tests/cluster/cluster_beacon"), str(self.beacons)] + ([str(stubborn_ms)] if stubborn_ms or counts else [])
         lines = [f"  - name: {name}", f"    driver: {driver}", f"    copies: {copies}", "    sync_interval_s: 1",
                  f"    nodes: {{allow: {json.dumps(list(allow))}, prefer: {json.dumps(list(prefer))}}}"]
         lines += [f"    {line}" for line in more.splitlines()]
         lines += ["    vms:"]
         for number in range(vms):
-            lines += [f"      - name: beacon{number or ''}", "        kind: process", f"        command: {json.dumps(command)}"]
+            counter = [f"counter{number or ''}"] if counts else []
+            lines += [f"      - name: beacon{number or ''}", "        kind: process", f"        command: {json.dumps(command + counter)}"]
             lines += [f"        {line}" for line in vm_more.splitlines()]
         return "\n".join(lines) + "\n"
 
     # -- the proof --
-    def spans(self):
-        """pool -> list of (node, epoch, first_ns, last_ns) from the beacons."""
-        spans = {}
+    def check(self, losses=()):
+        """What the checker says of the beacons: its exit status and its lines. losses: (pool, epoch, loss_ms) of take-overs."""
         if not self.beacons.exists():
-            return {}
-        for line in self.beacons.read_text(errors="replace").splitlines():
-            words = line.split()
-            if len(words) != 4:
-                continue
-            pool, node, epoch, at = words[0], words[1], int(words[2]), int(words[3])
-            first, last = spans.setdefault(pool, {}).get((node, epoch), (at, at))
-            spans[pool][(node, epoch)] = (min(first, at), max(last, at))
-        return {pool: sorted((first, last, node, epoch) for (node, epoch), (first, last) in by.items())
-                for pool, by in spans.items()}
+            return 0, []
+        command = [BUILD / "tests/cluster/cluster_checker", self.beacons]
+        if losses:
+            path = self.dir / "losses.txt"
+            path.write_text("".join(f"{pool} {epoch} {loss_ms}\n" for pool, epoch, loss_ms in losses))
+            command.append(path)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+        return done.returncode, done.stdout.splitlines()
 
-    def assert_nothing_ran_twice(self):
-        for pool, spans in self.spans().items():
-            for before, after in zip(spans, spans[1:]):
-                if before[2] != after[2] and after[0] <= before[1]:
-                    raise AssertionError(f"{pool} ran twice: on {before[2]} until {before[1]} and on {after[2]} from {after[0]}")
+    @staticmethod
+    def spans_of(lines):
+        """pool -> list of (first_ns, last_ns, node, epoch), from the checker's lines."""
+        spans = {}
+        for words in (line.split() for line in lines if line.startswith("span ")):
+            spans.setdefault(words[1], []).append((int(words[4]), int(words[5]), words[2], int(words[3])))
+        return spans
+
+    def spans(self):
+        return self.spans_of(self.check()[1])
+
+    def assert_nothing_ran_twice(self, losses=()):
+        status, lines = self.check(losses)
+        if status != 0:
+            raise AssertionError("the checker says:\n" + "\n".join(line for line in lines if not line.startswith("span ")))
 
     # -- the end --
     def close(self, failed=False):
@@ -343,6 +386,7 @@ class Cluster:
             self.manager.wait()
         if self.manager and self.manager.stdout:
             self.manager.stdout.close()
+        self.network.close()
         if failed:
             for log in sorted(self.dir.glob("*.log")):
                 print(f"--- the end of {log.name}:\n{log.read_text(errors='replace')[-3000:]}")
