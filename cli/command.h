@@ -41,6 +41,7 @@
     O(POOL, "pool", 'p', "NAME", "only of this pool")                                              \
     O(NODE, "node", 0, "NAME", "only of this node")                                                \
     O(JOB, "job", 0, "ID", "only of this job")                                                     \
+    O(STORY, "story", 0, "ID", "the story of this job, step by step, from what preceded it on")    \
     O(LIMIT, "limit", 0, "N", "at most so many")                                                   \
     O(AS_OF, "as-of", 0, "WHEN", "as it was then: 2026-01-31T12:00:00Z, -15m, -2h, -1d")           \
     O(CSV, "csv", 0, NULL, "print comma-separated values")                                         \

@@ -74,9 +74,15 @@ const struct ph_cli_command ph_cli_commands[] = {
     {"job cancel", "ID", 0, false, ph_cli_job_cancel, "job", "stop a job where that is safe",
         "What is past turning back is finished; the state is consistent at every instant.",
         "poolherd job cancel 12"},
-    {"events", NULL, BIT(FOLLOW) | BIT(POOL) | BIT(NODE) | BIT(JOB) | BIT(LIMIT), false,
-        ph_cli_events, NULL, "what happened, and who asked for it", NULL,
-        "poolherd events --follow --pool web"},
+    {"events", NULL, BIT(FOLLOW) | BIT(POOL) | BIT(NODE) | BIT(JOB) | BIT(LIMIT) | BIT(STORY),
+        false, ph_cli_events, NULL, "what happened, and who asked for it",
+        "With --story ID the story of one job (job list --all has the numbers): of a take-over, "
+        "what "
+        "was\n"
+        "silent since when, the proof, the copy and its age, each step with its time; of a move, a "
+        "drain or\n"
+        "a fence run likewise. It is told from the inventory, however long ago it was.",
+        "poolherd events --story 12"},
     {"query", "SQL", BIT(AS_OF) | BIT(CSV) | BIT(LIMIT), false, ph_cli_query, NULL,
         "ask the inventory in SQL",
         "One SELECT over the views nodes, pools, vms, replicas, jobs, events, identities and, "

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/text.h"
 #include "cli/output.h"
+#include "cli/show.h"
 
 #define LOOK_MS 300 /* between two looks with --follow */
 
@@ -51,6 +52,8 @@ static int print_each(const struct ph_event_list *events, struct ph_error *error
 
 PH_CLI_RUN(events)
 {
+    if (ph_cli_given(cli, PH_CLI_STORY))
+        return ph_cli_story(cli, error);
     struct ph_events_ask ask = {0};
     bool follow = ph_cli_given(cli, PH_CLI_FOLLOW);
     int rv = fill(cli, &ask, error);

@@ -10,4 +10,7 @@ void ph_show_jobs(struct ph_cli *cli, const struct ph_job_list *jobs);
 /* A plan of moves, with what stands against it. */
 void ph_show_plan(struct ph_cli *cli, const struct ph_plan *plan);
 
+/* story.c: events --story. */
+int ph_cli_story(struct ph_cli *cli, struct ph_error *error);
+
 #endif

@@ -121,6 +121,7 @@ PH_CLI_RUN(job_show)
     } else if (rv == 0) {
         rv = ask_jobs(cli, true, id, &children, error);
         ph_show_jobs(cli, &shown.jobs);
+        printf("\nStep by step: poolherd events --story %lld\n", (long long)id);
         if (children.jobs.count > 0) {
             putchar('\n');
             ph_show_jobs(cli, &children.jobs);

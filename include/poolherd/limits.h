@@ -24,6 +24,9 @@
 #define PH_RELATIONS_MAX 64      /* names in together/apart/allow/prefer */
 #define PH_LIST_ITEMS_MAX 200000 /* items of one list in one message */
 
+#define PH_STORY_STEPS_MAX 10000 /* events in the story of one job */
+#define PH_STORY_JOBS_MAX 10000  /* jobs named in it */
+
 /* Wire. A type's own limit stands in the catalogue; this is the most any frame may have. */
 #define PH_MESSAGE_BYTES_MAX (32 * 1024 * 1024)
 #define PH_MESSAGE_BYTES_USUAL (64 * 1024)

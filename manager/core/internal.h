@@ -44,6 +44,7 @@
 #define CORE_JOBS_KEPT 1000     /* ended jobs kept in memory for job.list and job.show */
 #define CORE_ORDER_RETRY_MS 500 /* first repetition of an order nobody acknowledged */
 #define CORE_ORDER_RETRY_MS_MAX 5000
+#define CORE_JOB_STEPS_MAX 100  /* events of kind job-step by one job and one manager */
 #define CORE_RETRY_MS_MAX 60000 /* longest pause between attempts to activate */
 
 struct core_node;
@@ -186,6 +187,7 @@ struct core_job {
     uint64_t retry_ms;     /* move: not before */
     bool slot;             /* take-over: counted in its target's takeovers */
     int64_t copy_failures; /* move, while stopping: times the last copy failed */
+    size_t steps_told;     /* events of kind job-step */
     struct core_timer timer;
     size_t child_count, child_room, child_ended, child_running, child_next; /* of a drain */
     struct core_job **children; /* ascending by id, which is their priority */
@@ -409,6 +411,9 @@ void core_job_end(struct ph_core *core, struct core_job *job, enum ph_job_state 
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 void core_job_wait(struct ph_core *core, struct core_job *job, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* As core_job_wait, and its story tells when: for steps that a node reports and for what is waited for. */
+void core_job_step(struct ph_core *core, struct core_job *job, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 void core_job_reason(struct ph_core *core, struct core_job *job, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void core_job_progress(struct ph_core *core, struct core_job *job, int64_t progress);
@@ -501,7 +506,8 @@ int ph_request_handle(
 core_handler ph_request_status, ph_request_node_list, ph_request_node_show, ph_request_invite,
     ph_request_join, ph_request_apply, ph_request_pool_list, ph_request_pool_show,
     ph_request_pool_explain, ph_request_job_list, ph_request_job_show, ph_request_events,
-    ph_request_doctor, ph_request_query, ph_request_identity_list, ph_request_identity_revoke;
+    ph_request_story, ph_request_doctor, ph_request_query, ph_request_identity_list,
+    ph_request_identity_revoke;
 /* move.c, drain.c, fence.c, operate.c */
 core_handler ph_request_drain, ph_request_resume, ph_request_fence, ph_request_retire,
     ph_request_pool_move, ph_request_pool_start, ph_request_pool_stop, ph_request_pool_remove,

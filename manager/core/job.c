@@ -163,6 +163,26 @@ void core_job_wait(struct ph_core *core, struct core_job *job, const char *forma
     core_job_touch(core, job);
 }
 
+void core_job_step(struct ph_core *core, struct core_job *job, const char *format, ...)
+{
+    struct core_about about = {.job = job, .pool = core_find_pool(core, job->row.pool)};
+    char text[PH_TEXT_BYTES_MAX + 1];
+    va_list arguments;
+
+    va_start(arguments, format);
+    ph_text_vformat(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (strcmp(text, job->row.waiting_on == NULL ? "" : job->row.waiting_on) == 0)
+        return;
+    core_job_wait(core, job, "%s", text);
+    if (job->steps_told >= CORE_JOB_STEPS_MAX)
+        return;
+    job->steps_told++;
+    if (about.pool != NULL)
+        about.node = core_find_node(core, about.pool->row.node);
+    core_event(core, PH_EVENT_INFO, "job-step", &about, "waits for %s", text);
+}
+
 void core_job_reason(struct ph_core *core, struct core_job *job, const char *format, ...)
 {
     char text[PH_TEXT_BYTES_MAX + 1];

@@ -118,7 +118,7 @@ static void step_planned(struct ph_core *core, struct core_job *job, struct core
     if (index < 0) {
         core_job_target(core, job, is_child(job) ? "" : job->row.target);
         core_job_set_state(core, job, PH_JOB_QUEUED);
-        core_job_wait(core, job, "a place: %s", reason);
+        core_job_step(core, job, "a place: %s", reason);
         core_want(core, pool);
         return;
     }
@@ -237,7 +237,7 @@ static void step_stopping(struct ph_core *core, struct core_job *job, struct cor
     }
     if (core_released(core, pool)) {
         if (!target_has_last_copy(from, to)) {
-            core_job_wait(core, job, "%s to confirm the last copy", job->row.target);
+            core_job_step(core, job, "%s to confirm the last copy", job->row.target);
             return;
         }
         if (target->row.state == PH_NODE_ONLINE)
@@ -251,7 +251,7 @@ static void step_stopping(struct ph_core *core, struct core_job *job, struct cor
         core_job_wait(core, job, "%s, where it is stuck: %s", job->row.node,
             from->report.reason == NULL ? "" : from->report.reason);
     else if (from->reported && from->report.step != NULL)
-        core_job_wait(core, job, "%s to stop it: %s", job->row.node, from->report.step);
+        core_job_step(core, job, "%s to stop it: %s", job->row.node, from->report.step);
 }
 
 /* ---- activating ---- */
@@ -266,7 +266,7 @@ static void step_activating(struct ph_core *core, struct core_job *job, struct c
 
         if (peer != NULL && peer->reported && peer->report.epoch == pool->row.epoch &&
             peer->report.step != NULL)
-            core_job_wait(core, job, "%s to activate it: %s", job->row.target, peer->report.step);
+            core_job_step(core, job, "%s to activate it: %s", job->row.target, peer->report.step);
         return;
     }
     if (down_ms != 0)

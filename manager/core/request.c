@@ -20,6 +20,12 @@ int ph_request_events(struct ph_core *core, const struct ph_event_in *in)
         "events are answered from the inventory, which the core has no access to");
 }
 
+int ph_request_story(struct ph_core *core, const struct ph_event_in *in)
+{
+    return core_problem(core, in, PH_FAILED, NULL,
+        "stories are told from the inventory, which the core has no access to");
+}
+
 static core_handler *handler_of(enum ph_message_type type)
 {
     static const struct {
@@ -47,6 +53,7 @@ static core_handler *handler_of(enum ph_message_type type)
         {PH_MSG_JOB_SHOW, ph_request_job_show},
         {PH_MSG_JOB_CANCEL, ph_request_job_cancel},
         {PH_MSG_EVENTS, ph_request_events},
+        {PH_MSG_STORY, ph_request_story},
         {PH_MSG_DOCTOR, ph_request_doctor},
         {PH_MSG_QUERY, ph_request_query},
         {PH_MSG_IDENTITY_LIST, ph_request_identity_list},

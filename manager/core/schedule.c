@@ -27,15 +27,19 @@ static void waits(
 {
     char text[PH_TEXT_BYTES_MAX + 1];
     va_list arguments;
+    bool told;
 
     va_start(arguments, format);
     ph_text_vformat(text, sizeof text, format, arguments);
     va_end(arguments);
     if (state == PH_POOL_UNASSIGNED && pool->row.state == PH_POOL_BLOCKED)
-        state = PH_POOL_BLOCKED; /* it goes on waiting: no flapping between the two */
+        state = PH_POOL_BLOCKED;     /* it goes on waiting: no flapping between the two */
+    told = pool->row.state != state; /* by the event about the state */
     core_pool_state(core, pool, state, "%s", text);
-    if (pool->job != NULL && state != PH_POOL_FAILED)
+    if (pool->job != NULL && state != PH_POOL_FAILED && told)
         core_job_wait(core, pool->job, "%s", text);
+    else if (pool->job != NULL && state != PH_POOL_FAILED)
+        core_job_step(core, pool->job, "%s", text);
     if (state != PH_POOL_FAILED)
         core_want(core, pool);
 }

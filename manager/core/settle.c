@@ -140,6 +140,17 @@ static const char *step_of(const struct core_peer *peer)
     return peer->report.step == NULL || peer->report.step[0] == '\0' ? "" : peer->report.step;
 }
 
+static void job_waits(struct ph_core *core, struct core_job *job, const struct core_pool *pool,
+    const struct core_peer *peer, const char *what)
+{
+    const char *step = reported_now(pool, peer) ? step_of(peer) : "";
+
+    if (step[0] == '\0')
+        core_job_wait(core, job, "%s to %s it", pool->row.node, what);
+    else
+        core_job_step(core, job, "%s to %s it: %s", pool->row.node, what, step);
+}
+
 static void deactivating(struct ph_core *core, struct core_pool *pool, const struct core_peer *peer)
 {
     const char *why = peer->report.reason == NULL ? "" : peer->report.reason;
@@ -156,8 +167,7 @@ static void deactivating(struct ph_core *core, struct core_pool *pool, const str
                                                    : "%s stops it for its move or removal",
         pool->row.node);
     if (pool->job != NULL && pool->job->row.kind != PH_JOB_MOVE)
-        core_job_wait(core, pool->job, "%s to stop it%s%s", pool->row.node,
-            step_of(peer)[0] == '\0' ? "" : ": ", step_of(peer));
+        job_waits(core, pool->job, pool, peer, "stop");
 }
 
 /* The state of a pool that has a node. */
@@ -195,8 +205,7 @@ static void refresh(struct ph_core *core, struct core_pool *pool)
     if (pool->row.state != PH_POOL_ACTIVATING)
         core_pool_state(core, pool, PH_POOL_ACTIVATING, "%s activates it", node->row.name);
     if (pool->job != NULL && pool->job->row.kind != PH_JOB_MOVE)
-        core_job_wait(core, pool->job, "%s to activate it%s%s", node->row.name,
-            step_of(peer)[0] == '\0' ? "" : ": ", step_of(peer));
+        job_waits(core, pool->job, pool, peer, "activate");
 }
 
 static bool moving(const struct core_pool *pool)

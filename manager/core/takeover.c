@@ -66,6 +66,8 @@ void core_takeover_pool(
         if (job == NULL)
             return;
         job->row.proof = proof;
+        if (node->heard)
+            job->row.silent_at = core->wall_ms - (int64_t)(core->now_ms - node->beat_ms);
         job->down_ms = pool->down_ms;
         core_event(core, PH_EVENT_WARNING, "takeover-begun",
             &(struct core_about){.pool = pool, .node = node, .job = job},
@@ -89,6 +91,11 @@ void core_takeover_assigned(struct ph_core *core, struct core_pool *pool, int64_
     job->slot = true;
     target->takeovers++;
     job->row.data_loss_ms = loss_ms;
+    job->row.copy_epoch = job->row.copy_sequence = 0;
+    if (core_copy_usable(peer) && strcmp(pool->row.home, target->row.name) != 0) {
+        job->row.copy_epoch = peer->row.epoch;
+        job->row.copy_sequence = peer->row.sequence;
+    }
     core_job_phase(core, job, PH_PHASE_ACTIVATING);
     core_job_set_state(core, job, PH_JOB_RUNNING);
     core_job_progress(core, job, 50);

@@ -202,6 +202,8 @@ static void message_take(struct serve_manager *manager, const struct ph_wire_pee
         work_give(manager, peer, message, SERVE_WORK_QUERY);
     } else if (message->type == PH_MSG_EVENTS) {
         work_give(manager, peer, message, SERVE_WORK_EVENTS);
+    } else if (message->type == PH_MSG_STORY) {
+        work_give(manager, peer, message, SERVE_WORK_STORY);
     } else {
         request_take(manager, peer, identity, message);
     }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "db/query.h"
+#include "manager/serve/story.h"
 #include "manager/serve/workers.h"
 
 /* What one query may send: a slow reader's answers pile up in the manager's memory. */
@@ -163,6 +164,28 @@ static void events_run(struct serve_worker *worker, struct serve_work *work)
     }
 }
 
+/* ---- stories ---- */
+
+static void story_run(struct serve_worker *worker, struct serve_work *work)
+{
+    const struct ph_numbered *asked = work->message.body;
+    struct ph_story story = {0};
+    struct ph_error error = {0};
+    char *text = NULL;
+    size_t bytes = 0;
+    int rv = serve_story(worker->store, asked->id, &story, &error);
+
+    if (rv == 0) {
+        rv = ph_message_encode(PH_MSG_STORY_SHOWN, work->id, &story, &text, &bytes);
+    }
+    ph_record_fini(&ph_record_story, &story);
+    if (rv == 0) {
+        (void)serve_worker_emit(worker, work, text, bytes, NULL, 0, true);
+    } else {
+        problem_emit(worker, work, &error);
+    }
+}
+
 /* ---- coding ---- */
 
 static void encode_run(struct serve_worker *worker, struct serve_work *work)
@@ -190,6 +213,9 @@ void serve_worker_run(struct serve_worker *worker, struct serve_work *work)
         break;
     case SERVE_WORK_EVENTS:
         events_run(worker, work);
+        break;
+    case SERVE_WORK_STORY:
+        story_run(worker, work);
         break;
     case SERVE_WORK_DECODE:
         work->rv = ph_message_decode(work->text, work->bytes, &work->message, &work->error);

@@ -18,6 +18,7 @@
 enum serve_work_kind {
     SERVE_WORK_QUERY,  /* message: a query -> rows, one or more */
     SERVE_WORK_EVENTS, /* message: events -> events.shown */
+    SERVE_WORK_STORY,  /* message: events.story -> story.shown */
     SERVE_WORK_DECODE, /* text -> message, rv, error: back to the loop */
     SERVE_WORK_ENCODE  /* message: an answer -> its text */
 };

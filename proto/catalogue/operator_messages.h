@@ -257,6 +257,17 @@
     F(T, MANY, pools, pool_view, PH_REQ, 0, PH_POOLS_MAX, "in order of name")                      \
     F(T, MANY, jobs, job, PH_REQ, 0, PH_LIST_ITEMS_MAX, "those under way")
 
+/* What happened in and around one job. Times are by the wall clock, the order by id. */
+#define PH_FIELDS_story_step(F, T)                                                                 \
+    F(T, INT, after_ms, none, PH_REQ, -INT64_MAX, INT64_MAX, "since the story's begin")            \
+    F(T, ONE, event, event, PH_REQ, 0, 0, "what happened")
+#define PH_FIELDS_story(F, T)                                                                      \
+    F(T, ONE, job, job, PH_REQ, 0, 0, "the job it is about")                                       \
+    F(T, INT, began_at, none, PH_REQ, 0, INT64_MAX, "T+0: the silent node's last sign of life, else the first step") \
+    F(T, BOOL, whole, none, PH_REQ, 0, 0, "false: the newest steps are left out, there are too many") \
+    F(T, MANY, steps, story_step, PH_REQ, 0, PH_STORY_STEPS_MAX, "in order of id")                 \
+    F(T, MANY, jobs, job, PH_REQ, 0, PH_STORY_JOBS_MAX, "moves of a drain, take-overs after a fence run")
+
 /* Rows of a query follow in a second frame, as the text of a JSON array of objects; `more` says that
  * another such message comes. */
 #define PH_FIELDS_rows(F, T)                                                                       \
@@ -270,7 +281,7 @@
     R(done) R(invited) R(planned_move) R(plan) R(change) R(applied) R(node_view) R(copy_view)      \
     R(vm_view) R(pool_view) R(candidate) R(explanation) R(finding) R(identity_view) R(nodes_shown) \
     R(pools_shown) R(jobs_shown) R(events_shown) R(identities_shown) R(findings_shown)             \
-    R(status_shown) R(rows)
+    R(status_shown) R(rows) R(story_step) R(story)
 
 #define PH_OPERATOR_MESSAGES(M)                                                                    \
     M(PH_MSG_STATUS, "status", nothing, PH_ROLE_VIEWER, 4096, "-> status.shown")                   \
@@ -312,6 +323,8 @@
     M(PH_MSG_IDENTITIES_SHOWN, "identities.shown", identities_shown, PH_ROLE_NONE, PH_MESSAGE_BYTES_MAX, "an answer") \
     M(PH_MSG_FINDINGS_SHOWN, "findings.shown", findings_shown, PH_ROLE_NONE, PH_MESSAGE_BYTES_MAX, "an answer") \
     M(PH_MSG_STATUS_SHOWN, "status.shown", status_shown, PH_ROLE_NONE, PH_MESSAGE_BYTES_MAX, "an answer") \
-    M(PH_MSG_ROWS, "rows", rows, PH_ROLE_NONE, 65536, "an answer, with rows in a second frame")
+    M(PH_MSG_ROWS, "rows", rows, PH_ROLE_NONE, 65536, "an answer, with rows in a second frame")    \
+    M(PH_MSG_STORY, "events.story", numbered, PH_ROLE_VIEWER, 4096, "the story of a job -> story.shown") \
+    M(PH_MSG_STORY_SHOWN, "story.shown", story, PH_ROLE_NONE, PH_MESSAGE_BYTES_MAX, "an answer")
 
 #endif

@@ -99,7 +99,10 @@
     F(T, NAME, who, none, PH_OPT, 0, 63, "the identity that asked; empty: Poolherd itself")        \
     F(T, INT, created_at, none, PH_OPT, 0, INT64_MAX, "when it was asked for")                     \
     F(T, INT, started_at, none, PH_OPT, 0, INT64_MAX, "when it began; 0: not yet")                 \
-    F(T, INT, ended_at, none, PH_OPT, 0, INT64_MAX, "when it ended; 0: not yet")
+    F(T, INT, ended_at, none, PH_OPT, 0, INT64_MAX, "when it ended; 0: not yet")                   \
+    F(T, INT, silent_at, none, PH_OPT, 0, INT64_MAX, "of a take-over: when the node was last heard; 0: unknown") \
+    F(T, INT, copy_epoch, none, PH_OPT, 0, INT64_MAX, "of a take-over: epoch of the copy it used; 0: none was needed") \
+    F(T, INT, copy_sequence, none, PH_OPT, 0, INT64_MAX, "of a take-over: number of that copy")
 
 #define PH_FIELDS_event(F, T)                                                                      \
     F(T, INT, id, none, PH_KEY, 1, INT64_MAX, "number, ascending")                                 \
