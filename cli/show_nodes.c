@@ -93,6 +93,17 @@ static void print_node(struct ph_cli *cli, const struct ph_node_view *node)
         (long long)node->memory_mib);
     printf("%-12s%lld of %lld MiB\n", "disk", (long long)node->disk_used_mib,
         (long long)node->disk_mib);
+    printf("%-12s%s", "stopped by", ph_enum_word(&ph_enum_kill_means, (int)node->kills_by));
+    if (node->watchdog_ms)
+        printf(", else by its watchdog within %s", ph_age(other, node->watchdog_ms));
+    else
+        printf(", no watchdog");
+    printf("; %s after its last grant %s\n", ph_age(other, node->takeover_ms),
+        node->held ? "its pools still wait" : "its pools may be taken over");
+    if (node->held)
+        printf("%-12s%s\n", "held", ph_safe(text, sizeof(text), node->held));
+    if (node->guard_note)
+        printf("%-12s%s\n", "guard", ph_safe(text, sizeof(text), node->guard_note));
     print_texts("labels", &node->labels);
     print_texts("drivers", &node->drivers);
     printf("%-12s%s\n", "data", node->endpoint ? ph_safe(text, sizeof(text), node->endpoint) : "-");

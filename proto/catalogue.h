@@ -21,7 +21,7 @@
     E(node_admin)                                                                                  \
     E(pool_state) E(pool_desired) E(failback) E(restart_policy) E(vm_state) E(replica_state)       \
         E(job_kind) E(job_state) E(job_phase) E(role) E(event_level) E(order_kind) E(local_state)  \
-            E(proof) E(profile)
+            E(proof) E(profile) E(kill_means) E(without_watchdog)
 /* clang-format on */
 
 PH_ENUMS(PH_DECLARE_ENUM)

@@ -215,9 +215,7 @@ static int64_t meta_number(const struct ph_core *core, const char *key)
  * own timing. */
 static void ready_node(struct ph_core *core, struct core_node *node)
 {
-    uint64_t told_ms = core->told_takeover_ms;
-
-    node->takeover_ms = told_ms > core->takeover_ms ? told_ms : core->takeover_ms;
+    node->takeover_ms = core_node_told_wait_ms(core, node);
     core_node_decay_arm(core, node);
     if (!node->row.granting)
         return;
@@ -312,8 +310,8 @@ void core_told_due(struct ph_core *core)
     for (size_t i = 0; i < core->nodes.count; i++) {
         const struct core_node *node = core->nodes.items[i].value;
 
-        if (node->row.granting && node->takeover_ms > longest_ms)
-            longest_ms = node->takeover_ms;
+        if (node->row.granting && node->takeover_ms > core_node_wait_ms(core, node))
+            longest_ms = core->told_takeover_ms; /* it may still go by what it was told before */
     }
     if (longest_ms < core->told_takeover_ms)
         told_save(core, longest_ms);

@@ -74,18 +74,6 @@ static void find_lease(struct core_doctor *doctor)
             "clock_drift is 0: the wait is long enough only when all clocks run at exactly the "
             "same "
             "rate");
-    if (timing->watchdog_ms > 0)
-        core_holds(doctor, "watchdog",
-            "the wait covers watchdogs of up to %llu ms; that each agent has one stands in its own "
-            "configuration",
-            (unsigned long long)timing->watchdog_ms);
-    else
-        core_broken(doctor, "watchdog",
-            "give each agent a watchdog device (and root), and set watchdog_ms in the manager's "
-            "configuration to the longest time-out among them",
-            "no watchdog is counted on (watchdog_ms is 0): when the agent and the guard of a node "
-            "die together, or its kernel hangs, what they ran is stopped only where the guard's "
-            "death kills it");
 }
 
 static void find_manager(struct core_doctor *doctor)
@@ -131,6 +119,7 @@ int ph_request_doctor(struct ph_core *core, const struct ph_event_in *in)
     find_manager(&doctor);
     core_find_nodes(&doctor);
     core_find_pools(&doctor);
+    core_find_last_resorts(&doctor);
     find_lease(&doctor);
     if (ph_many_reserve(&ph_record_finding, many, doctor.broken.count + doctor.sound.count) != 0)
         core->no_memory = true;

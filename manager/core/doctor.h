@@ -19,5 +19,6 @@ void core_broken(struct core_doctor *doctor, const char *guarantee, const char *
 
 void core_find_nodes(struct core_doctor *doctor);
 void core_find_pools(struct core_doctor *doctor);
+void core_find_last_resorts(struct core_doctor *doctor);
 
 #endif

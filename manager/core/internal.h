@@ -107,6 +107,7 @@ struct core_node {
     int64_t fence_generation; /* admission that the fence run under way is about */
     size_t takeovers;         /* activations of take-overs under way here */
     uint64_t refused_ms;      /* last event about a duplicate identity: at most one per lease */
+    bool held_said;           /* that its pools are not taken over by time alone */
     bool stray_said; /* the event about data of unknown pools was written for this instance */
 };
 
@@ -350,6 +351,13 @@ void core_told(struct ph_core *core);
 void core_told_due(struct ph_core *core);
 /* THE rule for taking a node's pools without its word or a fence: PH_PROOF_NONE or PH_PROOF_EXPIRED.
  * Promises of witnesses will be asked for here. */
+/* last_resort.c: by its watchdog, and whether time alone may free its pools: NULL, or why not */
+uint64_t core_node_wait_ms(const struct ph_core *core, const struct core_node *node);
+uint64_t core_node_told_wait_ms(const struct ph_core *core, const struct core_node *node);
+const char *core_node_held(const struct ph_core *core, const struct core_node *node);
+void core_node_held_say(struct ph_core *core, struct core_node *node); /* once */
+void core_node_stuck_look(struct ph_core *core, struct core_node *node);
+void core_node_stuck_set(struct ph_core *core, struct core_node *node, bool stuck);
 enum ph_proof core_node_may_be_taken_over(const struct ph_core *core, const struct core_node *node);
 /* The node is lost or fenced: no more grants, its pools are free. */
 void core_node_taken(

@@ -82,17 +82,18 @@ static void node_granted(struct ph_core *core, struct core_node *node)
 {
     node->granted = true;
     node->granted_ms = node->beat_ms = core->now_ms;
+    uint64_t wait_ms = core_node_wait_ms(core, node);
     /* Once the node has been welcomed by us and no longer repeats its hello, it goes by our timing. */
-    if (node->takeover_ms != core->takeover_ms && node->present &&
+    if (node->takeover_ms != wait_ms && node->present &&
         core->now_ms - node->hello_ms > 3 * later_of(core->config.timing.beat_ms, 200))
-        node->takeover_ms = core->takeover_ms;
-    node->dead_ms =
-        later_of(node->dead_ms, core->now_ms + later_of(node->takeover_ms, core->takeover_ms));
+        node->takeover_ms = wait_ms;
+    node->dead_ms = later_of(node->dead_ms, core->now_ms + later_of(node->takeover_ms, wait_ms));
 }
 
 /* The lease timer is not moved at each beat: it looks again when it fires. */
 static void node_online(struct ph_core *core, struct core_node *node)
 {
+    node->held_said = false;
     if (node->row.state == PH_NODE_SUSPECT)
         core_node_state(core, node, PH_NODE_ONLINE, "heard again after %llu ms of silence",
             (unsigned long long)core->now_ms - node->silent_ms + core->config.timing.lease_ms);
@@ -156,7 +157,7 @@ void core_node_welcome(struct ph_core *core, struct core_node *node)
         .stop_ms = (int64_t)core->config.timing.stop_ms};
 
     ph_text_format(body.name, sizeof body.name, "%s", node->row.name);
-    node->takeover_ms = later_of(node->takeover_ms, core->takeover_ms);
+    node->takeover_ms = later_of(node->takeover_ms, core_node_wait_ms(core, node));
     core_send(core, node->row.name, PH_MSG_WELCOME, &body);
 }
 
@@ -193,6 +194,8 @@ static void node_facts(struct ph_core *core, struct core_node *node, const struc
     bool offers = fact_texts(core, &row->labels, &hello->labels);
     bool changed;
 
+    bool guarded = fact_number(&row->watchdog_ms, hello->watchdog_ms);
+
     offers |= fact_texts(core, &row->drivers, &hello->drivers);
     offers |= fact_number(&row->cpu, hello->cpu);
     offers |= fact_number(&row->memory_mib, hello->memory_mib);
@@ -200,6 +203,12 @@ static void node_facts(struct ph_core *core, struct core_node *node, const struc
     changed = endpoint | offers;
     changed |= fact_text(core, &row->version, hello->version);
     changed |= fact_text(core, &row->boot_id, hello->boot_id);
+    guarded |= row->kills_by != hello->kills_by;
+    guarded |= fact_text(core, &row->guard_note, hello->guard_note);
+    row->kills_by = hello->kills_by;
+    if (guarded)
+        node->held_said = false;
+    changed |= guarded;
     if (endpoint)
         core_node_pools_dirty(core, node); /* those that copy to it have to know */
     if (offers)
@@ -256,7 +265,7 @@ static void node_admit(struct ph_core *core, struct core_node *node, int64_t hel
     node->granted = false;
     node->dead_ms = 0;
     node->beat_ms = core->now_ms;
-    node->takeover_ms = core->takeover_ms;
+    node->takeover_ms = core_node_wait_ms(core, node);
     core_node_state(core, node, PH_NODE_JOINING,
         "admitted under generation %lld; its first beat is awaited",
         (long long)node->row.generation);
@@ -361,6 +370,7 @@ static void hello_reports(
             peer->report.state = PH_LOCAL_NONE;
         }
     }
+    core_node_stuck_look(core, node);
 }
 
 void core_node_hello(struct ph_core *core, const struct ph_event_in *in)
@@ -425,6 +435,8 @@ enum ph_proof core_node_may_be_taken_over(const struct ph_core *core, const stru
 {
     if (core->now_ms < later_of(node->dead_ms, node->settled_ms))
         return PH_PROOF_NONE;
+    if (core_node_held(core, node) != NULL)
+        return PH_PROOF_NONE; /* what runs there may not have ended with its lease */
     return PH_PROOF_EXPIRED;
 }
 
@@ -452,7 +464,13 @@ void core_node_lease_due(struct ph_core *core, struct core_node *node)
         node_silent(core, node);
     }
     if (core_node_may_be_taken_over(core, node) == PH_PROOF_NONE) {
-        core_timer_set(core, &node->lease, later_of(node->dead_ms, node->settled_ms));
+        uint64_t look_ms = later_of(node->dead_ms, node->settled_ms);
+
+        if (look_ms <= core->now_ms) { /* held: perhaps the configuration or the node says more */
+            core_node_held_say(core, node);
+            look_ms = core->now_ms + core->config.timing.lease_ms;
+        }
+        core_timer_set(core, &node->lease, look_ms);
         return;
     }
     if (core_brake_holds(core, node))
@@ -479,6 +497,8 @@ void core_node_taken(
     node->present = false;
     node->granted = false;
     node->dead_ms = node->settled_ms = 0;
+    node->held_said = false;
+    core_node_stuck_set(core, node, false);
     core_node_touch(core, node);
     core_timer_clear(core, &node->lease);
     node_reports_clear(core, node);

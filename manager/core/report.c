@@ -150,11 +150,14 @@ void core_report_take(struct ph_core *core, struct core_node *node, const struct
         peer = core_peer_make(core, pool, node);
     if (peer == NULL || (peer->reported && report->number <= peer->report.number))
         return;
+    bool stuck = peer->reported && peer->report.state == PH_LOCAL_STUCK;
     if (ph_record_copy(&ph_record_report, &peer->report, report) != 0) {
         core->no_memory = true;
         return;
     }
     peer->reported = true;
+    if (stuck != (report->state == PH_LOCAL_STUCK) || report->state == PH_LOCAL_STUCK)
+        core_node_stuck_look(core, node);
     if (strcmp(pool->row.node, node->row.name) == 0) {
         if (report->epoch == pool->row.epoch)
             owner_take(core, pool, report);

@@ -3,7 +3,7 @@
  * any more; then the orders that follow are computed, once. Pools go in order of priority, then name,
  * so that the important ones get the places.
  */
-#include "manager/core/internal.h"
+#include "manager/core/request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -180,9 +180,14 @@ static void refresh(struct ph_core *core, struct core_pool *pool)
     if (node->row.state != PH_NODE_ONLINE) {
         const char *pause = core_pause_reason(core);
 
-        core_pool_state(core, pool, PH_POOL_WAITING, "its node %s is %s%s%s", node->row.name,
-            core_node_state_word(node),
-            pause == NULL ? "" : "; take-over is paused: ", pause == NULL ? "" : pause);
+        if (pause == NULL && node->held_said)
+            core_pool_state(core, pool, PH_POOL_WAITING,
+                "its node %s is %s and not taken over by time alone: %s", node->row.name,
+                core_node_state_word(node), core_text(core_node_held(core, node)));
+        else
+            core_pool_state(core, pool, PH_POOL_WAITING, "its node %s is %s%s%s", node->row.name,
+                core_node_state_word(node),
+                pause == NULL ? "" : "; take-over is paused: ", pause == NULL ? "" : pause);
         return;
     }
     if (!wanted && pool->row.state == PH_POOL_DEACTIVATING) {

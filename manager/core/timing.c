@@ -60,7 +60,7 @@ int ph_timing_check(const struct ph_timing *timing, struct ph_error *error)
             stop, STOP_MS_MIN, PH_LEASE_MS_MAX);
     if (timing->watchdog_ms > PH_LEASE_MS_MAX)
         return ph_error_set(error, PH_BAD_INPUT, "watchdog_ms",
-            "watchdog_ms is %llu; it must be at most %d, or 0 when no watchdog is counted on",
+            "watchdog_ms is %llu; it must be at most %d, or 0 to wait for what each node reports",
             (unsigned long long)timing->watchdog_ms, PH_LEASE_MS_MAX);
     /* Written so that a value that is not a number is refused too. */
     if (!(timing->clock_drift >= 0 && timing->clock_drift <= CLOCK_DRIFT_MAX))

@@ -11,7 +11,7 @@ struct ph_timing {
     uint64_t beat_ms;
     uint64_t lease_ms;
     uint64_t stop_ms;
-    uint64_t watchdog_ms; /* largest watchdog time-out in the cluster; 0: none counted on */
+    uint64_t watchdog_ms; /* of a node, or waited for at least of every node; 0: none */
     double clock_drift;   /* r: each clock's rate is within 1 +- r of real time */
 };
 

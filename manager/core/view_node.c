@@ -59,6 +59,11 @@ void core_view_node(struct ph_core *core, const struct core_node *node, struct p
     view->failures = row->failures;
     view->job = node->drain != NULL ? node->drain->row.id : 0;
     view->since = row->since;
+    view->watchdog_ms = row->watchdog_ms;
+    view->kills_by = row->kills_by;
+    core_copy_text(core, &view->guard_note, row->guard_note);
+    view->takeover_ms = (int64_t)core_node_wait_ms(core, node);
+    core_set_text(core, &view->held, "%s", core_text(core_node_held(core, node)));
     node_reason(core, node, &view->reason);
 }
 

@@ -96,6 +96,7 @@ static int settings_make(struct serve_settings *settings, struct ph_error *error
     core->retry_ms = (uint64_t)file->retry_ms;
     core->moves_parallel = (int)file->moves_parallel;
     core->takeovers_per_node = (int)file->takeovers_per_node;
+    core->hold_without_watchdog = file->without_watchdog == PH_WITHOUT_WATCHDOG_HOLD;
     core->local_offset_ms = ph_clock_local_offset_ms(ph_clock_wall_ms());
     rv = timing_make(file, &core->timing, error);
     return rv != 0 ? rv : log_level_find(file->log_level, &settings->log_level, error);

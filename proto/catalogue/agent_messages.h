@@ -82,7 +82,10 @@
     F(T, INT, term, none, PH_OPT, 0, INT64_MAX, "highest manager term seen")                       \
     F(T, TEXT, manager, none, PH_OPT, 0, 64, "id that belonged to that term")                      \
     F(T, INT, lease_left_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "0: none, and nothing runs here")   \
-    F(T, MANY, pools, report, PH_OPT, 0, PH_POOLS_MAX, "every pool with a trace here")
+    F(T, MANY, pools, report, PH_OPT, 0, PH_POOLS_MAX, "every pool with a trace here")             \
+    F(T, INT, watchdog_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "time-out read back from the watchdog the guard feeds; 0: none") \
+    F(T, ENUM, kills_by, kill_means, PH_OPT, 0, 0, "how pools are killed here")                    \
+    F(T, TEXT, guard_note, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what the guard lacks of what is configured, for doctor")
 
 #define PH_FIELDS_welcome(F, T)                                                                    \
     F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \

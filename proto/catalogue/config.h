@@ -17,7 +17,7 @@
     F(T, INT, beat_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "how often agents beat; 0: the profile's") \
     F(T, INT, lease_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "a lease's length; 0: the profile's")    \
     F(T, INT, stop_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "time to stop at lease end; 0: the profile's") \
-    F(T, INT, watchdog_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "largest watchdog time-out counted on; 0: none") \
+    F(T, INT, watchdog_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "wait at least so long for any node's watchdog; 0: as each reports") \
     F(T, TEXT, clock_drift, none, PH_OPT, 0, 32, "each clock's rate is within 1 +- this; empty: 0.001") \
     F(T, INT, silent_share_percent, none, PH_OPT, 1, 100, "more nodes silent together: take-over pauses") \
     F(T, INT, quarantine_failures, none, PH_OPT, 1, 1000, "losses in the window that quarantine a node") \
@@ -31,7 +31,8 @@
     F(T, INT, events_days, none, PH_OPT, 1, 36500, "how long events are kept")                     \
     F(T, INT, jobs_days, none, PH_OPT, 1, 36500, "how long ended jobs are kept")                   \
     F(T, INT, agents_expected, none, PH_OPT, 1, PH_NODES_MAX, "sizes sockets, backlog and I/O threads") \
-    F(T, NAME, log_level, none, PH_OPT, 0, 63, "error, warning, notice, info, debug")
+    F(T, NAME, log_level, none, PH_OPT, 0, 63, "error, warning, notice, info, debug")              \
+    F(T, ENUM, without_watchdog, without_watchdog, PH_OPT, 0, 0, "silent nodes that have none: accept or hold")
 
 #define PH_FIELDS_agent_config(F, T)                                                               \
     F(T, NAME, name, none, PH_OPT, 0, 63, "the node's name; must be the invitation's")             \
@@ -44,7 +45,9 @@
     F(T, TEXT, watchdog, none, PH_OPT, 0, 255, "watchdog device the guard feeds; empty: none")     \
     F(T, INT, copies_parallel, none, PH_OPT, 1, 1000, "copies sent at once")                       \
     F(T, INT, copy_stall_s, none, PH_OPT, 1, 86400, "a copy whose tool moves nothing for so long has failed") \
-    F(T, NAME, log_level, none, PH_OPT, 0, 63, "error, warning, notice, info, debug")
+    F(T, NAME, log_level, none, PH_OPT, 0, 63, "error, warning, notice, info, debug")              \
+    F(T, INT, watchdog_s, none, PH_OPT, 0, 600, "time-out to set on the watchdog; 0: what it has") \
+    F(T, BOOL, pid_namespaces, none, PH_OPT, 0, 0, "each pool in a PID namespace where that is allowed; true unless set")
 
 /* config.yaml of the command line: where the manager is and who asks. */
 #define PH_FIELDS_client_config(F, T)                                                              \

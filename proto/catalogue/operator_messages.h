@@ -161,7 +161,12 @@
     F(T, INT, failures, none, PH_REQ, 0, 1000000, "times lost, decaying")                          \
     F(T, INT, job, none, PH_REQ, 0, INT64_MAX, "the drain under way, or 0")                        \
     F(T, INT, since, none, PH_REQ, 0, INT64_MAX, "of state or admin")                              \
-    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
+    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")              \
+    F(T, INT, watchdog_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "time-out of the watchdog its guard feeds; 0: none") \
+    F(T, ENUM, kills_by, kill_means, PH_OPT, 0, 0, "how its pools are killed")                     \
+    F(T, TEXT, guard_note, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what its guard lacks of what is configured") \
+    F(T, INT, takeover_ms, none, PH_OPT, 0, INT64_MAX, "the wait after its last grant")            \
+    F(T, TEXT, held, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why time alone would not free its pools; empty: it would")
 
 #define PH_FIELDS_copy_view(F, T)                                                                  \
     F(T, NAME, node, none, PH_KEY, 1, 63, "where")                                                 \

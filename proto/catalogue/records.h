@@ -24,7 +24,11 @@
     F(T, INT, failures, none, PH_OPT, 0, 1000000, "times lost, decaying")                          \
     F(T, INT, quarantined_until, none, PH_OPT, 0, INT64_MAX, "when a quarantine ends")             \
     F(T, INT, since, none, PH_OPT, 0, INT64_MAX, "when state or admin last changed")               \
-    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why it is in this state")              \
+    F(T, INT, watchdog_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "time-out of the watchdog its guard feeds; 0: none") \
+    F(T, ENUM, kills_by, kill_means, PH_OPT, 0, 0, "how its pools are killed")                     \
+    F(T, TEXT, guard_note, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what its guard lacks of what is configured") \
+    F(T, BOOL, stuck, none, PH_OPT, 0, 0, "it said of a pool that something cannot be stopped")
 
 #define PH_FIELDS_pool(F, T)                                                                       \
     F(T, NAME, name, none, PH_KEY, 1, 63, "the pool's name")                                       \

@@ -113,6 +113,18 @@
     V(PH_LOCAL_FAILED, "failed", "the order could not be carried out; nothing runs; see reason")   \
     V(PH_LOCAL_STUCK, "stuck", "something of the pool cannot be stopped; see reason")
 
+/* How a node kills a pool, and with it what ends the pool when the guard is gone. */
+#define PH_VALUES_kill_means(V)                                                                    \
+    V(PH_KILLS_UNKNOWN, "unknown", "its agent has not said")                                       \
+    V(PH_KILLS_GROUPS, "groups", "process groups and marks: a program that hides well may be missed") \
+    V(PH_KILLS_CGROUP, "cgroup", "cgroup.kill: nothing escapes")                                   \
+    V(PH_KILLS_NAMESPACE, "namespace", "a PID namespace too, whose init ends it with the lease: no guard is needed")
+
+/* What becomes of the pools of a silent node that has no watchdog. */
+#define PH_VALUES_without_watchdog(V)                                                              \
+    V(PH_WITHOUT_WATCHDOG_ACCEPT, "accept", "taken over when the wait is over: SIGKILL is trusted to end what ran") \
+    V(PH_WITHOUT_WATCHDOG_HOLD, "hold", "held until fencing or an operator confirms that the node is off")
+
 /* Why a node's pools may go elsewhere ("Taking over" in docs/failure-model.md). */
 #define PH_VALUES_proof(V)                                                                         \
     V(PH_PROOF_NONE, "none", "no proof yet")                                                       \

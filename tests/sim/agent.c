@@ -280,6 +280,8 @@ void sim_agent_start(struct sim *sim, int index)
     facts.hello.cpu = 64000;
     facts.hello.memory_mib = 1 << 20;
     facts.hello.disk_mib = 1 << 20;
+    /* Its watchdog bites when stop_ms is over and something is left (guard.c). */
+    facts.hello.watchdog_ms = (int64_t)sim->config.timing.stop_ms;
     if (ph_texts_add(&facts.hello.drivers, "directory") != 0 ||
         ph_texts_add(&facts.hello.drivers, "process") != 0 ||
         ph_agent_new(&facts, &node->agent) != 0) {

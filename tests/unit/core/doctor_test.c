@@ -50,7 +50,7 @@ static void an_empty_cluster(void **state)
     expect(bed, "manager-single", false, "one manager");
     expect(bed, "lease-rules", true, "1704 ms");
     expect(bed, "clock-drift", true, "0.001");
-    expect(bed, "watchdog", false, "watchdog_ms is 0");
+    expect(bed, "watchdog", true, "no node yet");
     expect(bed, "manager-term", true, "7");
     expect(bed, "capacity-after-loss", true, "");
     bed_free(bed);
@@ -151,11 +151,46 @@ static void unsafe_settings_are_said(void **state)
 
     ph_core_config_default(&config);
     config.timing.clock_drift = 0;
-    config.timing.watchdog_ms = 10000;
+    config.hold_without_watchdog = true;
     ph_effects_clear(&bed->effects);
     assert_int_equal(ph_core_step(bed->core, &in, &bed->effects), 0);
     expect(bed, "clock-drift", false, "exactly the same rate");
-    expect(bed, "watchdog", true, "10000 ms");
+    expect(bed, "watchdog", false, "without_watchdog: hold): n1, n2, n3");
+    bed_free(bed);
+}
+
+static void last_resorts_are_said(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new();
+    static const struct {
+        const char *name;
+        int64_t watchdog_ms;
+        enum ph_kill_means kills_by;
+        bool stuck;
+    } nodes[] = {{"n1", 8000, PH_KILLS_CGROUP, false}, {"n2", 0, PH_KILLS_NAMESPACE, false},
+        {"n3", 0, PH_KILLS_GROUPS, true}};
+
+    for (size_t i = 0; i < 3; i++) {
+        struct ph_node row = {.state = PH_NODE_ONLINE,
+            .generation = 1,
+            .granting = true,
+            .watchdog_ms = nodes[i].watchdog_ms,
+            .kills_by = nodes[i].kills_by,
+            .stuck = nodes[i].stuck};
+
+        ph_text_format(row.name, sizeof row.name, "%s", nodes[i].name);
+        if (i == 1)
+            assert_int_equal(ph_set_text(&row.guard_note, "the watchdog is busy"), 0);
+        bed_load(bed, &ph_record_node, &row);
+    }
+    bed_ready(bed);
+    expect(bed, "watchdog", false, "without_watchdog: accept), trusting that SIGKILL ends");
+    expect(bed, "watchdog", false, ": n2, n3");
+    expect(bed, "guard-and-agent", false, "as well: n3");
+    expect(bed, "kill-means", false, "escapes: n3");
+    expect(bed, "guard-means", false, "n2; the first says: the watchdog is busy");
+    expect(bed, "nothing-stuck", false, "stopped on n3");
     bed_free(bed);
 }
 
@@ -184,6 +219,7 @@ int main(void)
         cmocka_unit_test(pools),
         cmocka_unit_test(pauses_are_said),
         cmocka_unit_test(unsafe_settings_are_said),
+        cmocka_unit_test(last_resorts_are_said),
         cmocka_unit_test(many_names_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,7 @@ struct fx_node {
     struct fx_local pools[FX_POOLS];
     uint64_t beats_granted;
     bool told_to_end;
+    int64_t watchdog_ms; /* what it says of its watchdog */
 };
 
 struct fixture {

@@ -96,6 +96,7 @@ FX void fx_hello(struct fixture *fx, int index)
         .cpu = 4000,
         .memory_mib = 4096,
         .disk_mib = 100000,
+        .watchdog_ms = node->watchdog_ms,
         .generation = node->generation,
         .term = node->term,
         .manager = node->manager,
