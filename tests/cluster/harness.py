@@ -3,6 +3,7 @@
 Everything a Cluster starts lives below one temporary directory and is stopped by its own process ids,
 also when a test fails. Nothing waits by time: await_ polls a condition, with a limit.
 """
+import atexit
 import hashlib
 import json
 import os
@@ -227,7 +228,8 @@ class Cluster:
         self.manager = None
         self.manager_log = self.dir / "manager.log"
         self.beacons = self.dir / "beacons.txt"
-        self.nodes = {}
+        self.nodes, self.counts, self.closed = {}, False, False
+        atexit.register(self.close)  # Ctrl-C may leave no other chance
         self.endpoint = f"tcp://{self.network.address('manager', 0)}:*"
         try:
             self.start_manager()
@@ -337,6 +339,7 @@ class Cluster:
     # -- declarations --
     def beacon_pool(self, name, prefer=(), copies=1, driver="directory", stubborn_ms=0, more="", vms=1, allow=(), vm_more="", counts=False):
         """counts: each VM keeps a counter in the pool, which the checker follows from owner to owner."""
+        self.counts = self.counts or counts
         command = [str(BUILD / "tests/cluster/cluster_beacon"), str(self.beacons)] + ([str(stubborn_ms)] if stubborn_ms or counts else [])
         lines = [f"  - name: {name}", f"    driver: {driver}", f"    copies: {copies}", "    sync_interval_s: 1",
                  f"    nodes: {{allow: {json.dumps(list(allow))}, prefer: {json.dumps(list(prefer))}}}"]
@@ -372,13 +375,23 @@ class Cluster:
     def spans(self):
         return self.spans_of(self.check()[1])
 
-    def assert_nothing_ran_twice(self, losses=()):
-        status, lines = self.check(losses)
+    def losses(self):
+        """What take-overs say they lost: (pool, epoch, loss_ms), for check()."""
+        return [(row["pool"], row["epoch"], row["loss"]) for row in self.query(
+            "SELECT e.pool AS pool, e.epoch AS epoch, j.data_loss_ms AS loss FROM events e JOIN jobs j ON j.id = e.job "
+            "WHERE e.kind = 'takeover-target'")]
+
+    def assert_nothing_ran_twice(self):
+        status, lines = self.check(self.losses() if self.counts else ())
         if status != 0:
             raise AssertionError("the checker says:\n" + "\n".join(line for line in lines if not line.startswith("span ")))
 
     # -- the end --
     def close(self, failed=False):
+        atexit.unregister(self.close)
+        if self.closed:
+            return
+        self.closed = True
         for node in self.nodes.values():
             node.destroy()
         if self.manager and self.manager.poll() is None:
@@ -401,9 +414,18 @@ class ClusterTest(unittest.TestCase):
     nodes = 3
     config = None
     agent_config = ""
+    real_network = False  # a network namespace per node; as self.network
 
     def setUp(self):
-        self.cluster = Cluster(self.nodes, self.config, self.agent_config)
+        self.network = self.make_network() if self.real_network else None
+        self.cluster = Cluster(self.nodes, self.config, self.agent_config, self.network)
+
+    def make_network(self):
+        from network import Network, Unavailable
+        try:
+            return Network()
+        except Unavailable as reason:
+            self.skipTest(str(reason))
 
     def run(self, result=None):
         self._result, self._before = result, self._bad(result)
