@@ -70,8 +70,8 @@ void ph_session_destroy(struct ph_session **session);
  * compares this with the PH_SECRET fields of the catalogue. */
 bool ph_view_shows(const char *column);
 #define PH_VIEWS_TEXT                                                                              \
-    "nodes, pools, vms, replicas, jobs, events, identities, nodes_history, pools_history, "        \
-    "vms_history"
+    "nodes, pools, vms, replicas, jobs, events, identities, fence_devices, nodes_history, "        \
+    "pools_history, vms_history"
 
 /* query_prepare.c */
 int ph_session_prepare(struct ph_session *session, const char *sql,

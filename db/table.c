@@ -15,6 +15,7 @@ static const struct ph_table manager_tables[] = {
     {&ph_record_job, "jobs", false},
     {&ph_record_event, "events", false},
     {&ph_record_identity, "identities", false},
+    {&ph_record_fence_device, "fence_devices", false},
 };
 
 static const struct ph_table agent_tables[] = {

@@ -7,7 +7,7 @@
 
 #include "db/store.h"
 
-#define PH_TABLES_MAX 8
+#define PH_TABLES_MAX 16
 
 struct ph_table {
     const struct ph_record *record;

@@ -10,6 +10,7 @@ PH_OPERATOR_RECORDS(PH_DEFINE_RECORD)
 PH_STREAM_RECORDS(PH_DEFINE_RECORD)
 PH_CONFIG_RECORDS(PH_DEFINE_RECORD)
 PH_DECLARATION_RECORDS(PH_DEFINE_RECORD)
+PH_FENCING_RECORDS(PH_DEFINE_RECORD)
 
 #define PH_DESCRIBE_MESSAGE(symbol, type, record, role, bytes_max, doc)                            \
     [symbol] = {type, &ph_record_##record, role, bytes_max, doc},

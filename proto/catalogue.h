@@ -13,6 +13,7 @@
 #include "proto/catalogue/stream_messages.h"
 #include "proto/catalogue/config.h"
 #include "proto/catalogue/declaration.h"
+#include "proto/catalogue/fencing.h"
 
 /* clang-format lays this table out anew each time. */
 /* clang-format off */
@@ -21,7 +22,7 @@
     E(node_admin)                                                                                  \
     E(pool_state) E(pool_desired) E(failback) E(restart_policy) E(vm_state) E(replica_state)       \
         E(job_kind) E(job_state) E(job_phase) E(role) E(event_level) E(order_kind) E(local_state)  \
-            E(proof) E(profile) E(kill_means) E(without_watchdog)
+            E(proof) E(profile) E(kill_means) E(without_watchdog) E(power_state) E(fence_action)
 /* clang-format on */
 
 PH_ENUMS(PH_DECLARE_ENUM)
@@ -31,8 +32,10 @@ PH_OPERATOR_RECORDS(PH_DECLARE_RECORD)
 PH_STREAM_RECORDS(PH_DECLARE_RECORD)
 PH_CONFIG_RECORDS(PH_DECLARE_RECORD)
 PH_DECLARATION_RECORDS(PH_DECLARE_RECORD)
+PH_FENCING_RECORDS(PH_DECLARE_RECORD)
 
-#define PH_MESSAGES(M) PH_AGENT_MESSAGES(M) PH_OPERATOR_MESSAGES(M) PH_STREAM_MESSAGES(M)
+#define PH_MESSAGES(M)                                                                             \
+    PH_AGENT_MESSAGES(M) PH_OPERATOR_MESSAGES(M) PH_STREAM_MESSAGES(M) PH_FENCING_MESSAGES(M)
 
 #define PH_MESSAGE_SYMBOL(symbol, type, record, role, bytes_max, doc) symbol,
 enum ph_message_type { PH_MESSAGES(PH_MESSAGE_SYMBOL) PH_MESSAGE_TYPES };

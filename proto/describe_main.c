@@ -13,6 +13,7 @@ static const struct ph_record *const said_by_agents[] = {PH_AGENT_RECORDS(LIST_R
 static const struct ph_record *const said_by_operators[] = {PH_OPERATOR_RECORDS(LIST_RECORD)};
 static const struct ph_record *const said_in_streams[] = {PH_STREAM_RECORDS(LIST_RECORD)};
 static const struct ph_record *const declared[] = {PH_DECLARATION_RECORDS(LIST_RECORD)};
+static const struct ph_record *const fencing[] = {PH_FENCING_RECORDS(LIST_RECORD)};
 static const struct ph_record *const configured[] = {PH_CONFIG_RECORDS(LIST_RECORD)};
 
 #define LIST_ENUM(name) &ph_enum_##name,
@@ -25,9 +26,13 @@ struct agent_messages {
 struct operator_messages {
     PH_OPERATOR_MESSAGES(ONE_BYTE)
 };
+struct stream_messages {
+    PH_STREAM_MESSAGES(ONE_BYTE)
+};
 enum {
     AGENT_MESSAGES = sizeof(struct agent_messages),
-    OPERATOR_MESSAGES = sizeof(struct operator_messages)
+    OPERATOR_MESSAGES = sizeof(struct operator_messages),
+    STREAM_MESSAGES = sizeof(struct stream_messages)
 };
 
 /* clang-format off: the lines are the page's */
@@ -196,8 +201,10 @@ int main(void)
            "accepted by an agent or\nan operator from its manager's key alone.\n");
     print_messages("Manager and agents", 0, AGENT_MESSAGES);
     print_messages("Operators and manager", AGENT_MESSAGES, OPERATOR_MESSAGES);
-    print_messages("Between agents: the data channel", AGENT_MESSAGES + OPERATOR_MESSAGES,
-        PH_MESSAGE_TYPES - AGENT_MESSAGES - OPERATOR_MESSAGES);
+    print_messages(
+        "Between agents: the data channel", AGENT_MESSAGES + OPERATOR_MESSAGES, STREAM_MESSAGES);
+    print_messages("Fencing", AGENT_MESSAGES + OPERATOR_MESSAGES + STREAM_MESSAGES,
+        PH_MESSAGE_TYPES - AGENT_MESSAGES - OPERATOR_MESSAGES - STREAM_MESSAGES);
     printf("\nA name has 1 to %d of a-z, 0-9, '.', '_', '-' and begins with a letter or digit; "
            "where it "
            "is not\nrequired it may be empty. Items of arrays of texts have at most %d bytes.\n",
@@ -211,6 +218,10 @@ int main(void)
         said_by_operators, COUNT(said_by_operators));
     print_records("Bodies: the data channel", "The bytes travel in a second frame.",
         said_in_streams, COUNT(said_in_streams));
+    print_records("Fencing",
+        "A file for `poolherd fence apply` is a [fencing_declaration](#fencing_declaration); the "
+        "inventory keeps [fence_device](#fence_device).",
+        fencing, COUNT(fencing));
     print_records("Records of the inventory",
         "Tables have these names with an s. Times are wall clock milliseconds since 1970, for "
         "people.",

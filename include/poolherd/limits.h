@@ -26,6 +26,10 @@
 
 #define PH_STORY_STEPS_MAX 10000 /* events in the story of one job */
 #define PH_STORY_JOBS_MAX 10000  /* jobs named in it */
+#define PH_FENCE_DEVICES_MAX 16  /* of one node */
+#define PH_FENCE_LEVELS_MAX 9
+#define PH_FENCE_OPTIONS_MAX 64 /* of one device */
+#define PH_FENCE_PLACES_MAX 16  /* from where one device can be reached */
 
 /* Wire. A type's own limit stands in the catalogue; this is the most any frame may have. */
 #define PH_MESSAGE_BYTES_MAX (32 * 1024 * 1024)

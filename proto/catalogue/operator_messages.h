@@ -29,7 +29,8 @@
 #define PH_FIELDS_fence(F, T)                                                                      \
     F(T, NAME, node, none, PH_REQ, 1, 63, "the node")                                              \
     F(T, NAME, confirm_dead, none, PH_OPT, 0, 63, "the node's name again: the operator swears it is off") \
-    F(T, BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")
+    F(T, BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")                         \
+    F(T, BOOL, reboot, none, PH_OPT, 0, 0, "once it is proven off, switch it on again")
 
 #define PH_FIELDS_pool_move(F, T)                                                                  \
     F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \

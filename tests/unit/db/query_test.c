@@ -279,7 +279,7 @@ static void expect_section(const char *page, const char *view)
 static void the_page_tells_the_truth(void **state)
 {
     static const char *const views[] = {
-        "nodes", "pools", "vms", "replicas", "jobs", "events", "identities"};
+        "nodes", "pools", "vms", "replicas", "jobs", "events", "identities", "fence_devices"};
     char *page = NULL;
     size_t bytes;
     int questions = 0;

@@ -48,6 +48,7 @@ static void every_entry_is_sound(void **state)
     PH_OPERATOR_RECORDS(CHECK_RECORD)
     PH_STREAM_RECORDS(CHECK_RECORD)
     PH_DECLARATION_RECORDS(CHECK_RECORD)
+    PH_FENCING_RECORDS(CHECK_RECORD)
     PH_CONFIG_RECORDS(CHECK_RECORD)
     PH_ENUMS(CHECK_ENUM)
     assert_string_equal(ph_enum_word(&ph_enum_role, 99), "?");
