@@ -243,3 +243,41 @@ void ph_texts_fini(struct ph_texts *texts)
     texts->items = NULL;
     texts->count = 0;
 }
+
+/* Levenshtein's distance, two rows; more than `most` is `most` + 1. */
+static size_t distance(const char *a, const char *b, size_t most)
+{
+    size_t before[64], now[64];
+    size_t a_bytes = strlen(a), b_bytes = strlen(b);
+
+    if (a_bytes >= 64 || b_bytes >= 64)
+        return most + 1;
+    for (size_t j = 0; j <= b_bytes; j++)
+        before[j] = j;
+    for (size_t i = 1; i <= a_bytes; i++) {
+        now[0] = i;
+        for (size_t j = 1; j <= b_bytes; j++) {
+            size_t replaced = before[j - 1] + (a[i - 1] != b[j - 1]);
+            size_t removed = before[j] + 1, added = now[j - 1] + 1;
+            size_t least = replaced < removed ? replaced : removed;
+            now[j] = least < added ? least : added;
+        }
+        memcpy(before, now, (b_bytes + 1) * sizeof now[0]);
+    }
+    return before[b_bytes] <= most ? before[b_bytes] : most + 1;
+}
+
+const char *ph_text_nearest(const char *text, const char *const *words, size_t count)
+{
+    size_t most = strlen(text) <= 3 ? 1 : strlen(text) <= 8 ? 2 : 3;
+    const char *nearest = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t away = distance(text, words[i], most);
+        if (away <= most) {
+            nearest = words[i];
+            most = away - (away > 0); /* only a nearer one replaces it */
+        }
+    }
+    return nearest;
+}

@@ -33,6 +33,10 @@ bool ph_utf8_valid(const char *text, size_t bytes);
  * texts are cut with "..." in the end. Returns out. */
 const char *ph_text_printable(char *out, size_t size, const char *text);
 
+/* The one of words[0..count) that `text` was probably meant to be, or NULL: at most one letter is different,
+ * missing or too many in a short one, three in a long one. */
+const char *ph_text_nearest(const char *text, const char *const *words, size_t count);
+
 /* A list of owned strings: the C form of a JSON array of strings. It grows by ph_texts_add(), which
  * counts on room for the count rounded up to a power of two: allocate so when you fill it by hand. */
 struct ph_texts {

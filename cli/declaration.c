@@ -133,6 +133,8 @@ static int convert(
         *texts[i].to = *texts[i].from;
         *texts[i].from = (struct ph_texts){0};
     }
+    to->image = from->image; /* moved */
+    memset(&from->image, 0, sizeof(from->image));
     to->vms = from->vms;
     from->vms = (struct ph_vm_spec_list){0};
     return rv == 0 ? 0 : ph_error_set(error, PH_FAILED, NULL, "out of memory");

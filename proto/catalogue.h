@@ -7,6 +7,7 @@
 
 #include "proto/record.h"
 #include "proto/catalogue/states.h"
+#include "proto/catalogue/settings.h"
 #include "proto/catalogue/records.h"
 #include "proto/catalogue/agent_messages.h"
 #include "proto/catalogue/operator_messages.h"
@@ -22,10 +23,15 @@
     E(node_admin)                                                                                  \
     E(pool_state) E(pool_desired) E(failback) E(restart_policy) E(vm_state) E(replica_state)       \
         E(job_kind) E(job_state) E(job_phase) E(role) E(event_level) E(order_kind) E(local_state)  \
+<<<<<<< HEAD
             E(proof) E(profile) E(kill_means) E(without_watchdog) E(power_state) E(fence_action)
+=======
+            E(proof) E(profile) E(file_system)
+>>>>>>> cc14680 (Give each pool driver a section of its own in declarations)
 /* clang-format on */
 
 PH_ENUMS(PH_DECLARE_ENUM)
+PH_SETTINGS_RECORDS(PH_DECLARE_RECORD)
 PH_RECORDS(PH_DECLARE_RECORD)
 PH_AGENT_RECORDS(PH_DECLARE_RECORD)
 PH_OPERATOR_RECORDS(PH_DECLARE_RECORD)

@@ -13,7 +13,11 @@ static const struct ph_record *const said_by_agents[] = {PH_AGENT_RECORDS(LIST_R
 static const struct ph_record *const said_by_operators[] = {PH_OPERATOR_RECORDS(LIST_RECORD)};
 static const struct ph_record *const said_in_streams[] = {PH_STREAM_RECORDS(LIST_RECORD)};
 static const struct ph_record *const declared[] = {PH_DECLARATION_RECORDS(LIST_RECORD)};
+<<<<<<< HEAD
 static const struct ph_record *const fencing[] = {PH_FENCING_RECORDS(LIST_RECORD)};
+=======
+static const struct ph_record *const set[] = {PH_SETTINGS_RECORDS(LIST_RECORD)};
+>>>>>>> cc14680 (Give each pool driver a section of its own in declarations)
 static const struct ph_record *const configured[] = {PH_CONFIG_RECORDS(LIST_RECORD)};
 
 #define LIST_ENUM(name) &ph_enum_##name,
@@ -226,6 +230,10 @@ int main(void)
         "Tables have these names with an s. Times are wall clock milliseconds since 1970, for "
         "people.",
         stored, COUNT(stored));
+    print_records("Settings of pool drivers",
+        "Each stands under its driver's name in a declaration; the inventory keeps them as "
+        "`pool.settings`.",
+        set, COUNT(set));
     print_records("Declarations",
         "How people write pools down, in YAML or JSON: a file for `poolherd pool apply` is a\n"
         "[declaration](#declaration).",

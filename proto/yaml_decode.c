@@ -7,6 +7,7 @@
 #include "proto/check.h"
 
 #define SHOWN_BYTES 96
+#define NAMES_MAX 64 /* looked at for the nearest */
 
 /* Where a reader stands: the path is kept as text, since the file and line go before it. */
 struct place {
@@ -17,29 +18,6 @@ struct place {
 
 /* ---- did you mean */
 
-/* Levenshtein's distance, two rows; more than `most` is `most` + 1. */
-static size_t distance(const char *a, const char *b, size_t most)
-{
-    size_t before[64], now[64];
-    size_t a_bytes = strlen(a), b_bytes = strlen(b);
-
-    if (a_bytes >= 64 || b_bytes >= 64)
-        return most + 1;
-    for (size_t j = 0; j <= b_bytes; j++)
-        before[j] = j;
-    for (size_t i = 1; i <= a_bytes; i++) {
-        now[0] = i;
-        for (size_t j = 1; j <= b_bytes; j++) {
-            size_t replaced = before[j - 1] + (a[i - 1] != b[j - 1]);
-            size_t removed = before[j] + 1, added = now[j - 1] + 1;
-            size_t least = replaced < removed ? replaced : removed;
-            now[j] = least < added ? least : added;
-        }
-        memcpy(before, now, (b_bytes + 1) * sizeof now[0]);
-    }
-    return before[b_bytes] <= most ? before[b_bytes] : most + 1;
-}
-
 struct names {
     const char *(*at)(const void *from, size_t index);
     const void *from;
@@ -49,19 +27,13 @@ struct names {
 static int refuse_key(const struct ph_yaml *key, const struct names *names, const char *file,
     const char *path, struct ph_error *error)
 {
-    size_t most = strlen(key->text) <= 3 ? 1 : strlen(key->text) <= 8 ? 2 : 3;
-    const char *nearest = NULL;
+    const char *nearest, *all[NAMES_MAX];
     char shown[SHOWN_BYTES], list[512];
-    size_t used = 0;
+    size_t used = 0, count = names->count < NAMES_MAX ? names->count : NAMES_MAX;
 
-    for (size_t i = 0; i < names->count; i++) {
-        const char *name = names->at(names->from, i);
-        size_t away = distance(key->text, name, most);
-        if (away <= most) {
-            nearest = name;
-            most = away - (away > 0); /* only a nearer one replaces it */
-        }
-    }
+    for (size_t i = 0; i < count; i++)
+        all[i] = names->at(names->from, i);
+    nearest = ph_text_nearest(key->text, all, count);
     ph_text_printable(shown, sizeof shown, key->text);
     if (nearest != NULL)
         return ph_yaml_fail(key, file, path, error,

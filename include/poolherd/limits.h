@@ -21,8 +21,9 @@
 #define PH_VMS_PER_POOL_MAX 256
 #define PH_COPIES_MAX 7 /* copies of one pool beside the active one */
 #define PH_LABELS_MAX 64
-#define PH_RELATIONS_MAX 64      /* names in together/apart/allow/prefer */
-#define PH_LIST_ITEMS_MAX 200000 /* items of one list in one message */
+#define PH_SETTINGS_BYTES_MAX (32 * 1024) /* of a pool's driver */
+#define PH_RELATIONS_MAX 64               /* names in together/apart/allow/prefer */
+#define PH_LIST_ITEMS_MAX 200000          /* items of one list in one message */
 
 #define PH_STORY_STEPS_MAX 10000 /* events in the story of one job */
 #define PH_STORY_JOBS_MAX 10000  /* jobs named in it */

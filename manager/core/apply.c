@@ -68,6 +68,7 @@ static void set_pool(struct ph_core *core, struct core_pool *pool, const struct 
     core_copy_texts(core, &row->prefer, &spec->prefer);
     core_copy_texts(core, &row->together, &spec->together);
     core_copy_texts(core, &row->apart, &spec->apart);
+    core_settings_store(core, row, spec);
     row->revision++;
     if (ph_place_relate(&core->relations, row) != 0)
         core->no_memory = true;

@@ -11,17 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where in the file the check is. */
-struct place_in_file {
-    struct core_applying *applying;
-    size_t pool;
-    const struct ph_pool_spec *spec;
-};
-
-static int fault(const struct place_in_file *at, const char *field, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static int fault(const struct place_in_file *at, const char *field, const char *format, ...)
+int core_apply_fault(const struct core_apply_place *at, const char *field, const char *format, ...)
 {
     char path[128], text[900], name[80];
     va_list arguments;
@@ -45,7 +35,7 @@ static bool one_of(const char *word, const char *const *words)
 
 /* ---- workloads ---- */
 /* A placeholder is {word} of a-z and _; any other brace stands for itself. */
-static int check_word(const struct place_in_file *at, const char *field, const char *word)
+static int check_word(const struct core_apply_place *at, const char *field, const char *word)
 {
     static const char *const known[] = {"pool_path", "pool", "node", "epoch", "vm", NULL};
     char name[32];
@@ -57,7 +47,7 @@ static int check_word(const struct place_in_file *at, const char *field, const c
             continue;
         ph_text_format(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), open + 1);
         if (length > 31 || !one_of(name, known))
-            return fault(at, field,
+            return core_apply_fault(at, field,
                 "{%s} is no placeholder; there are {pool_path}, {pool}, {node}, {epoch}, {vm}",
                 name);
     }
@@ -71,7 +61,8 @@ static size_t variable_name_length(const char *text)
     return length > 0 && (text[0] < '0' || text[0] > '9') && text[length] == '=' ? length : 0;
 }
 
-static int check_environment(const struct place_in_file *at, const struct ph_vm_spec *vm, size_t v)
+static int check_environment(
+    const struct core_apply_place *at, const struct ph_vm_spec *vm, size_t v)
 {
     char field[96], said[80];
 
@@ -81,20 +72,21 @@ static int check_environment(const struct place_in_file *at, const struct ph_vm_
 
         ph_text_format(field, sizeof field, "vms[%zu].environment[%zu]", v, i);
         if (length == 0)
-            return fault(at, field, "\"%s\" must be NAME=value, NAME of letters, digits and _",
+            return core_apply_fault(at, field,
+                "\"%s\" must be NAME=value, NAME of letters, digits and _",
                 ph_text_printable(said, sizeof said, word));
         if (strncmp(word, "POOLHERD_", 9) == 0)
-            return fault(at, field, "POOLHERD_ variables are set by the agent");
+            return core_apply_fault(at, field, "POOLHERD_ variables are set by the agent");
         for (size_t j = 0; j < i; j++) {
             if (strncmp(vm->environment.items[j], word, length + 1) == 0)
-                return fault(
+                return core_apply_fault(
                     at, field, "%.*s is set twice", (int)(length < 64 ? length : 64), word);
         }
     }
     return 0;
 }
 
-static int check_vm(const struct place_in_file *at, size_t v)
+static int check_vm(const struct core_apply_place *at, size_t v)
 {
     static const char *const kinds[] = {"process", NULL};
     static const char *const signals[] = {"", "term", "int", "quit", "hup", "usr1", "usr2", NULL};
@@ -104,16 +96,19 @@ static int check_vm(const struct place_in_file *at, size_t v)
 
     ph_text_format(field, sizeof field, "vms[%zu].name", v);
     if (!ph_name_valid(vm->name))
-        return fault(at, field, "a vm needs a name of a-z 0-9 . _ -");
+        return core_apply_fault(at, field, "a vm needs a name of a-z 0-9 . _ -");
     ph_text_format(field, sizeof field, "vms[%zu].kind", v);
     if (!one_of(vm->kind, kinds))
-        return fault(at, field, "there is no workload driver %s; there is process", vm->kind);
+        return core_apply_fault(
+            at, field, "there is no workload driver %s; there is process", vm->kind);
     ph_text_format(field, sizeof field, "vms[%zu].stop_signal", v);
     if (!one_of(vm->stop_signal, signals))
-        return fault(at, field, "%s must be term, int, quit, hup, usr1 or usr2", vm->stop_signal);
+        return core_apply_fault(
+            at, field, "%s must be term, int, quit, hup, usr1 or usr2", vm->stop_signal);
     ph_text_format(field, sizeof field, "vms[%zu].command", v);
     if (vm->command.count == 0 || vm->command.items[0][0] == '\0')
-        return fault(at, field, "vm %s needs a command: a program and its arguments", vm->name);
+        return core_apply_fault(
+            at, field, "vm %s needs a command: a program and its arguments", vm->name);
     for (size_t i = 0; i < vm->command.count; i++) {
         ph_text_format(field, sizeof field, "vms[%zu].command[%zu]", v, i);
         rv = check_word(at, field, vm->command.items[i]);
@@ -128,14 +123,15 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int check_vms(const struct place_in_file *at)
+static int check_vms(const struct core_apply_place *at)
 {
     const char *names[PH_VMS_PER_POOL_MAX];
     size_t count = at->spec->vms.count;
     int rv;
 
     if (count > PH_VMS_PER_POOL_MAX)
-        return fault(at, "vms", "%zu VMs; a pool has at most %d", count, PH_VMS_PER_POOL_MAX);
+        return core_apply_fault(
+            at, "vms", "%zu VMs; a pool has at most %d", count, PH_VMS_PER_POOL_MAX);
     for (size_t v = 0; v < count; v++) {
         rv = check_vm(at, v);
         if (rv != 0)
@@ -147,7 +143,7 @@ static int check_vms(const struct place_in_file *at)
     qsort(names, count, sizeof names[0], by_name);
     for (size_t v = 1; v < count; v++) {
         if (strcmp(names[v - 1], names[v]) == 0)
-            return fault(at, "vms", "vm %s is declared twice", names[v]);
+            return core_apply_fault(at, "vms", "vm %s is declared twice", names[v]);
     }
     return 0;
 }
@@ -161,7 +157,7 @@ static bool time_of_day(const char *text)
 }
 
 static int check_node_words(
-    const struct place_in_file *at, const char *list, const struct ph_texts *words)
+    const struct core_apply_place *at, const char *list, const struct ph_texts *words)
 {
     char field[64], said[80];
 
@@ -170,38 +166,18 @@ static int check_node_words(
 
         ph_text_format(field, sizeof field, "%s[%zu]", list, i);
         if (!ph_name_valid(word) && (strchr(word, '=') == NULL || word[0] == '='))
-            return fault(at, field, "\"%s\" must be a node's name, or a label such as rack=a",
+            return core_apply_fault(at, field,
+                "\"%s\" must be a node's name, or a label such as rack=a",
                 ph_text_printable(said, sizeof said, word));
         for (size_t j = 0; j < i; j++) {
             if (strcmp(words->items[j], word) == 0)
-                return fault(at, field, "%s is named twice", word);
+                return core_apply_fault(at, field, "%s is named twice", word);
         }
     }
     return 0;
 }
 
-static int check_driver(const struct place_in_file *at)
-{
-    static const char *const drivers[] = {"directory", "btrfs", NULL};
-    const struct core_pool *current = core_find_pool(at->applying->core, at->spec->name);
-
-    if (!one_of(at->spec->driver, drivers))
-        return fault(at, "driver", "there is no pool driver %s; there are directory and btrfs",
-            at->spec->driver);
-    if (current != NULL && strcmp(current->row.driver, at->spec->driver) != 0 &&
-        (current->row.created || current->row.node[0] != '\0')) {
-        fault(at, "driver",
-            "its data was made by the driver %s, so that it cannot become %s; declare a new pool "
-            "and "
-            "move the data",
-            current->row.driver, at->spec->driver);
-        at->applying->error.code = PH_STATE_FORBIDS;
-        return -EBUSY;
-    }
-    return 0;
-}
-
-static int check_copying(const struct place_in_file *at)
+static int check_copying(const struct core_apply_place *at)
 {
     const struct ph_pool_spec *spec = at->spec;
     long long loss = spec->max_data_loss_s, interval = spec->sync_interval_s;
@@ -209,13 +185,13 @@ static int check_copying(const struct place_in_file *at)
     if (loss == 0 || spec->copies == 0)
         return 0;
     if (interval == 0)
-        return fault(at, "sync_interval_s",
+        return core_apply_fault(at, "sync_interval_s",
             "max_data_loss_s is %lld, and with sync_interval_s 0 copies are made only when the "
             "pool "
             "moves: every take-over would wait for an operator; it must be 1 to %lld",
             loss, loss);
     if (loss < interval)
-        return fault(at, "max_data_loss_s",
+        return core_apply_fault(at, "max_data_loss_s",
             "max_data_loss_s (%lld) must be at least sync_interval_s (%lld): a copy may be that "
             "old "
             "just before the next one",
@@ -223,16 +199,17 @@ static int check_copying(const struct place_in_file *at)
     return 0;
 }
 
-static int check_failback(const struct place_in_file *at)
+static int check_failback(const struct core_apply_place *at)
 {
     const char *when = core_text(at->spec->failback_at);
     char said[32];
 
     if (at->spec->failback == PH_FAILBACK_AT && !time_of_day(when))
-        return fault(at, "failback_at", "\"%s\" must be a time of day, HH:MM from 00:00 to 23:59",
+        return core_apply_fault(at, "failback_at",
+            "\"%s\" must be a time of day, HH:MM from 00:00 to 23:59",
             ph_text_printable(said, sizeof said, when));
     if (at->spec->failback != PH_FAILBACK_AT && when[0] != '\0')
-        return fault(at, "failback_at", "a time of day is for failback: at");
+        return core_apply_fault(at, "failback_at", "a time of day is for failback: at");
     return 0;
 }
 
@@ -257,7 +234,7 @@ static bool rules_of(const struct core_applying *applying, const char *name,
 }
 
 static int check_relations(
-    const struct place_in_file *at, const char *list, const struct ph_texts *names, bool apart)
+    const struct core_apply_place *at, const char *list, const struct ph_texts *names, bool apart)
 {
     const struct ph_texts *their_together, *their_apart;
     const char *name = at->spec->name;
@@ -269,38 +246,41 @@ static int check_relations(
         ph_text_format(field, sizeof field, "%s[%zu]", list, i);
         ph_text_printable(said, sizeof said, other);
         if (strcmp(other, name) == 0)
-            return fault(
+            return core_apply_fault(
                 at, field, "a pool cannot be %s itself", apart ? "apart from" : "together with");
         for (size_t j = 0; j < i; j++) {
             if (strcmp(names->items[j], other) == 0)
-                return fault(at, field, "%s is named twice", said);
+                return core_apply_fault(at, field, "%s is named twice", said);
         }
         if (!rules_of(at->applying, other, &their_together, &their_apart))
-            return fault(at, field,
+            return core_apply_fault(at, field,
                 "there is no pool %s, neither in the file nor declared before%s", said,
                 at->applying->asked->prune ? " (and not to be pruned)" : "");
         if (apart && (ph_texts_contain(&at->spec->together, other) ||
                          ph_texts_contain(their_together, name)))
-            return fault(at, field, "%s and %s cannot be both together and apart", name, other);
+            return core_apply_fault(
+                at, field, "%s and %s cannot be both together and apart", name, other);
         if (!apart && ph_texts_contain(their_apart, name))
-            return fault(at, field, "%s and %s cannot be both together and apart", name, other);
+            return core_apply_fault(
+                at, field, "%s and %s cannot be both together and apart", name, other);
     }
     return 0;
 }
 
-static int check_pool(const struct place_in_file *at)
+static int check_pool(const struct core_apply_place *at)
 {
     struct core_applying *applying = at->applying;
     const struct core_pool *current = core_find_pool(applying->core, at->spec->name);
     int rv;
 
     if (current != NULL && core_removing(current)) {
-        fault(at, "name", "it is being removed (job %lld); declare it again when that is done",
+        core_apply_fault(at, "name",
+            "it is being removed (job %lld); declare it again when that is done",
             (long long)(current->job != NULL ? current->job->row.id : 0));
         applying->error.code = PH_STATE_FORBIDS;
         return -EBUSY;
     }
-    if ((rv = check_driver(at)) != 0 || (rv = check_copying(at)) != 0 ||
+    if ((rv = core_apply_check_driver(at)) != 0 || (rv = check_copying(at)) != 0 ||
         (rv = check_failback(at)) != 0 ||
         (rv = check_node_words(at, "allow", &at->spec->allow)) != 0 ||
         (rv = check_node_words(at, "prefer", &at->spec->prefer)) != 0 ||
@@ -334,20 +314,20 @@ static int note_names(struct core_applying *applying)
 
     for (size_t i = 0; i < pools->count; i++) {
         const struct ph_pool_spec *spec = &pools->items[i];
-        struct place_in_file at = {applying, i, spec};
+        struct core_apply_place at = {applying, i, spec};
         union {
             const struct ph_pool_spec *borrowed;
             void *value; /* the map hands it back as const */
         } entry = {.borrowed = spec};
 
         if (!ph_name_valid(spec->name))
-            return fault(&at, "name",
+            return core_apply_fault(&at, "name",
                 "a name is 1 to %d of a-z 0-9 . _ - and begins with a letter or a digit",
                 PH_NAME_BYTES_MAX);
         int rv = ph_map_put(&applying->named, spec->name, entry.value);
 
         if (rv == -EEXIST)
-            return fault(&at, "name", "it is declared twice in the file");
+            return core_apply_fault(&at, "name", "it is declared twice in the file");
         if (rv != 0)
             return rv;
         total += core_find_pool(applying->core, spec->name) == NULL;
@@ -366,6 +346,6 @@ int core_apply_check(struct core_applying *applying)
     if (rv == 0)
         rv = note_names(applying);
     for (size_t i = 0; rv == 0 && i < pools->count; i++)
-        rv = check_pool(&(struct place_in_file){applying, i, &pools->items[i]});
+        rv = check_pool(&(struct core_apply_place){applying, i, &pools->items[i]});
     return rv == 0 ? check_prune(applying) : rv;
 }

@@ -4,6 +4,7 @@
  *     request.c            message type -> handler
  *     apply.c              pool.apply: check all, compare all, then change
  *       apply_check.c        is the file sound in itself and against the inventory
+ *       apply_driver.c       ... and does it suit its driver
  *       apply_diff.c         what would change, as before and after
  *     view_*.c             records of the inventory as people see them
  *     explain.c doctor.c identity.c
@@ -40,6 +41,11 @@ int64_t core_view_age_ms(const struct ph_core *core, const struct core_peer *pee
 /* The pool as it was declared; spec is zeroed. */
 void core_pool_spec(struct ph_core *core, const struct core_pool *pool, struct ph_pool_spec *spec);
 
+/* Settings of pool drivers: the row keeps as JSON text what the spec has as records. */
+void core_settings_store(
+    struct ph_core *core, struct ph_pool *row, const struct ph_pool_spec *spec);
+void core_settings_read(struct ph_core *core, const struct ph_pool *row, struct ph_pool_spec *spec);
+
 struct core_applying {
     struct ph_core *core;
     const struct ph_apply *asked;
@@ -48,6 +54,17 @@ struct core_applying {
     size_t text_bytes; /* of before and after so far */
     struct ph_error error;
 };
+/* Where in the file a check is. */
+struct core_apply_place {
+    struct core_applying *applying;
+    size_t pool;
+    const struct ph_pool_spec *spec;
+};
+/* -EINVAL, and applying->error says it of pools[N].field. */
+int core_apply_fault(const struct core_apply_place *at, const char *field, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The driver, its settings, and what it asks of the pool's other fields. */
+int core_apply_check_driver(const struct core_apply_place *at);
 /* 0, or a negative errno with applying->error. Changes nothing. */
 int core_apply_check(struct core_applying *applying);
 /* Notes in the answer what declaring `spec` would change. `current` is NULL for a new pool. Returns

@@ -97,6 +97,7 @@ void core_pool_spec(struct ph_core *core, const struct core_pool *pool, struct p
     core_copy_texts(core, &spec->prefer, &row->prefer);
     core_copy_texts(core, &spec->together, &row->together);
     core_copy_texts(core, &spec->apart, &row->apart);
+    core_settings_read(core, row, spec);
     if (ph_many_reserve(&ph_record_vm_spec, (struct ph_many *)(void *)&spec->vms, pool->vm_count) !=
         0) {
         core->no_memory = true;

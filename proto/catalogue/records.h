@@ -54,7 +54,8 @@
     F(T, TEXTS, apart, none, PH_OPT, 0, PH_RELATIONS_MAX, "pools that must be on another node")    \
     F(T, INT, revision, none, PH_OPT, 0, INT64_MAX, "grows when the declaration changes")          \
     F(T, INT, since, none, PH_OPT, 0, INT64_MAX, "when state or node last changed")                \
-    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why it is in this state")              \
+    F(T, JSON, settings, none, PH_OPT, 0, PH_SETTINGS_BYTES_MAX, "of its driver: a pool_settings record")
 
 #define PH_FIELDS_vm(F, T)                                                                         \
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool it lives in")                                  \

@@ -37,6 +37,11 @@
     V(PH_FAILBACK_YES, "yes", "moves back as soon as a preferred node is ready")                   \
     V(PH_FAILBACK_AT, "at", "moves back at failback_at, local time of the manager")
 
+/* What an image pool's file holds. */
+#define PH_VALUES_file_system(V)                                                                   \
+    V(PH_FILE_SYSTEM_EXT4, "ext4", "grows online; small ones are fine")                            \
+    V(PH_FILE_SYSTEM_XFS, "xfs", "grows online; 300 MiB or more")
+
 #define PH_VALUES_restart_policy(V)                                                                \
     V(PH_RESTART_ALWAYS, "always", "started again whenever it ends")                               \
     V(PH_RESTART_ON_FAILURE, "on-failure", "started again unless it ended with status 0")          \

@@ -123,6 +123,25 @@ static void bad_driver(struct ph_pool_spec *spec)
 {
     ph_text_format(spec->driver, 64, "zfs");
 }
+static void near_driver(struct ph_pool_spec *spec)
+{
+    ph_text_format(spec->driver, 64, "brtfs");
+}
+static void no_image_size(struct ph_pool_spec *spec)
+{
+    ph_text_format(spec->driver, 64, "image");
+    spec->disk_mib = 0;
+}
+static void small_xfs(struct ph_pool_spec *spec)
+{
+    ph_text_format(spec->driver, 64, "image");
+    spec->image.file_system = PH_FILE_SYSTEM_XFS;
+    spec->disk_mib = 299;
+}
+static void stray_settings(struct ph_pool_spec *spec)
+{
+    spec->image.file_system = PH_FILE_SYSTEM_XFS;
+}
 static void bad_cpu(struct ph_pool_spec *spec)
 {
     spec->cpu = -1;
@@ -241,7 +260,11 @@ static void bad_declarations_change_nothing(void **state)
     } cases[] = {
         {two_names, "pools[1].name", "twice"},
         {bad_name, "pools[1].name", ""},
-        {bad_driver, "pools[1].driver", "there are directory and btrfs"},
+        {bad_driver, "pools[1].driver", "there are directory, btrfs and image"},
+        {near_driver, "pools[1].driver", "did you mean \"btrfs\"?"},
+        {no_image_size, "pools[1].disk_mib", "8 to 16777216 MiB"},
+        {small_xfs, "pools[1].disk_mib", "with xfs needs 300"},
+        {stray_settings, "pools[1].image", "its driver is directory"},
         {bad_cpu, "pools[1].cpu", ""},
         {bad_copies, "pools[1].copies", ""},
         {short_loss, "pools[1].max_data_loss_s", "must be at least sync_interval_s (60)"},
@@ -330,6 +353,48 @@ static void the_driver_stays_with_the_data(void **state)
     ph_text_format(bed_spec(&apply, "web")->driver, 64, "btrfs");
     apply.pools.items[0].desired = PH_DESIRED_INACTIVE;
     bed_refused(bed, PH_MSG_APPLY, &apply, "state_forbids", "pools[0].driver", "directory");
+    ph_record_fini(&ph_record_apply, &apply);
+    bed_free(bed);
+}
+
+/* An image grows, and neither shrinks nor becomes another file system. Settings survive the inventory. */
+static void an_image_grows(void **state)
+{
+    (void)state;
+    struct bed *bed = bed_new();
+    struct ph_pool row = {.state = PH_POOL_UNASSIGNED,
+        .epoch = 3,
+        .created = true,
+        .revision = 1,
+        .disk_mib = 400,
+        .desired = PH_DESIRED_INACTIVE};
+    struct ph_apply apply = {0};
+    const struct ph_applied *applied;
+
+    ph_text_format(row.name, sizeof row.name, "web");
+    ph_text_format(row.driver, sizeof row.driver, "image");
+    ph_set_text(&row.settings, "{\"image\":{\"file_system\":\"xfs\"}}");
+    bed_node(bed, "n1");
+    bed_load(bed, &ph_record_pool, &row);
+    ph_record_fini(&ph_record_pool, &row);
+    bed_ready(bed);
+    struct ph_pool_spec *web = bed_spec(&apply, "web");
+
+    ph_text_format(web->driver, 64, "image");
+    web->desired = PH_DESIRED_INACTIVE;
+    web->disk_mib = 400;
+    bed_refused(bed, PH_MSG_APPLY, &apply, "bad_input", "pools[0].image.file_system", "another");
+    web->image.file_system = PH_FILE_SYSTEM_XFS;
+    web->disk_mib = 399;
+    bed_refused(bed, PH_MSG_APPLY, &apply, "bad_input", "pools[0].disk_mib", "never shrinks");
+    web->disk_mib = 500;
+    applied = bed_apply(bed, &apply);
+    assert_int_equal(applied->changed, 1);
+    assert_string_equal(change_of(applied, "disk_mib")->after, "500");
+    for (size_t i = 0; i < applied->changes.count; i++)
+        assert_string_not_equal(applied->changes.items[i].field, "image");
+    applied = bed_apply(bed, &apply);
+    assert_int_equal(applied->unchanged, 1);
     ph_record_fini(&ph_record_apply, &apply);
     bed_free(bed);
 }
@@ -484,6 +549,7 @@ int main(void)
         cmocka_unit_test(bad_declarations_change_nothing),
         cmocka_unit_test(lenient_where_nodes_may_come_later),
         cmocka_unit_test(the_driver_stays_with_the_data),
+        cmocka_unit_test(an_image_grows),
         cmocka_unit_test(prunes_what_is_not_named),
         cmocka_unit_test(relations_follow_the_rules),
         cmocka_unit_test(empty_files_do_nothing),

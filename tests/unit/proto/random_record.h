@@ -132,6 +132,7 @@ static inline void random_record(
 #define PH_TEST_LIST_RECORD(name) &ph_record_##name,
 static const struct ph_record *const every_record[] = {
     /* clang-format off */
+    PH_SETTINGS_RECORDS(PH_TEST_LIST_RECORD)
     PH_RECORDS(PH_TEST_LIST_RECORD)
     PH_AGENT_RECORDS(PH_TEST_LIST_RECORD)
     PH_OPERATOR_RECORDS(PH_TEST_LIST_RECORD)

@@ -43,6 +43,7 @@ static void every_entry_is_sound(void **state)
         assert_string_equal(ph_enum_word(&ph_enum_##name, (int)i), ph_enum_##name.words[i]);       \
     }
     (void)state;
+    PH_SETTINGS_RECORDS(CHECK_RECORD)
     PH_RECORDS(CHECK_RECORD)
     PH_AGENT_RECORDS(CHECK_RECORD)
     PH_OPERATOR_RECORDS(CHECK_RECORD)
