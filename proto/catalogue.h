@@ -23,11 +23,8 @@
     E(node_admin)                                                                                  \
     E(pool_state) E(pool_desired) E(failback) E(restart_policy) E(vm_state) E(replica_state)       \
         E(job_kind) E(job_state) E(job_phase) E(role) E(event_level) E(order_kind) E(local_state)  \
-<<<<<<< HEAD
-            E(proof) E(profile) E(kill_means) E(without_watchdog) E(power_state) E(fence_action)
-=======
-            E(proof) E(profile) E(file_system)
->>>>>>> cc14680 (Give each pool driver a section of its own in declarations)
+            E(proof) E(profile) E(kill_means) E(without_watchdog) E(power_state) E(fence_action) \
+            E(file_system)
 /* clang-format on */
 
 PH_ENUMS(PH_DECLARE_ENUM)

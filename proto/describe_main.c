@@ -13,11 +13,8 @@ static const struct ph_record *const said_by_agents[] = {PH_AGENT_RECORDS(LIST_R
 static const struct ph_record *const said_by_operators[] = {PH_OPERATOR_RECORDS(LIST_RECORD)};
 static const struct ph_record *const said_in_streams[] = {PH_STREAM_RECORDS(LIST_RECORD)};
 static const struct ph_record *const declared[] = {PH_DECLARATION_RECORDS(LIST_RECORD)};
-<<<<<<< HEAD
 static const struct ph_record *const fencing[] = {PH_FENCING_RECORDS(LIST_RECORD)};
-=======
 static const struct ph_record *const set[] = {PH_SETTINGS_RECORDS(LIST_RECORD)};
->>>>>>> cc14680 (Give each pool driver a section of its own in declarations)
 static const struct ph_record *const configured[] = {PH_CONFIG_RECORDS(LIST_RECORD)};
 
 #define LIST_ENUM(name) &ph_enum_##name,
