@@ -337,11 +337,11 @@ class Cluster:
         return job if job["ended_at"] else None
 
     # -- declarations --
-    def beacon_pool(self, name, prefer=(), copies=1, driver="directory", stubborn_ms=0, more="", vms=1, allow=(), vm_more="", counts=False):
+    def beacon_pool(self, name, prefer=(), copies=1, driver="directory", stubborn_ms=0, more="", vms=1, allow=(), vm_more="", counts=False, sync_s=1):
         """counts: each VM keeps a counter in the pool, which the checker follows from owner to owner."""
         self.counts = self.counts or counts
         command = [str(BUILD / "tests/cluster/cluster_beacon"), str(self.beacons)] + ([str(stubborn_ms)] if stubborn_ms or counts else [])
-        lines = [f"  - name: {name}", f"    driver: {driver}", f"    copies: {copies}", "    sync_interval_s: 1",
+        lines = [f"  - name: {name}", f"    driver: {driver}", f"    copies: {copies}", f"    sync_interval_s: {sync_s}",
                  f"    nodes: {{allow: {json.dumps(list(allow))}, prefer: {json.dumps(list(prefer))}}}"]
         lines += [f"    {line}" for line in more.splitlines()]
         lines += ["    vms:"]

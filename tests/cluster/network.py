@@ -16,6 +16,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+import threading
 import time
 
 from harness import BUILD, alive
@@ -105,7 +106,7 @@ def remove(record):
     group = pathlib.Path(record["cgroup"])
     tried(kill_cgroup, group)
     for mount in reversed(record["mounts"]):
-        if os.path.ismount(mount):
+        while os.path.ismount(mount) and not problems:
             tried(command, "umount", "-l", mount)
     for name in record["namespaces"]:
         if (NAMESPACES / name).exists():
@@ -141,6 +142,7 @@ class Network:
         self.group = cgroup_root() / f"poolherd-test-{self.id}"
         self.record = {"pid": os.getpid(), "started": started(os.getpid()), "dir": str(self.dir), "cgroup": str(self.group),
                        "namespaces": [], "mounts": []}
+        self.lock = threading.RLock()
         self.members, self.cuts, self.losses, self.off = {}, set(), {}, set()
         atexit.register(self.close)
         try:
@@ -172,6 +174,10 @@ class Network:
 
     def address(self, name, number):
         """The address of a node, which joins the network with this."""
+        with self.lock:
+            return self._join(name, number)
+
+    def _join(self, name, number):
         if name not in self.members:
             address = f"{PREFIX}{number + 1}"
             namespace = self._namespace(name)
@@ -191,6 +197,18 @@ class Network:
         self._save()
         path.mkdir(mode=0o700, exist_ok=True)
         command("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "none", path)
+
+    def read_only(self, path):
+        """What is opened anew below path cannot be written, until unmount()."""
+        with self.lock:
+            self.record["mounts"].append(str(path))
+            self._save()
+        command("mount", "--bind", path, path)
+        command("mount", "-o", "remount,bind,ro", path)
+
+    @staticmethod
+    def unmount(path):
+        command("umount", "-l", path)
 
     # -- programs --
     def within(self, name, words):
@@ -215,37 +233,43 @@ class Network:
     # -- faults --
     def power_off(self, name):
         """Nothing of it is heard from now on, not even the end of its connections; everything on it is killed."""
-        self.off.add(name)
-        self._filter()
+        with self.lock:
+            self.off.add(name)
+            self._filter()
         kill_cgroup(self.group / name)
         return True
 
     def power_on(self, name):
-        if name in self.off:
-            self.off.discard(name)
-            self._filter()
+        with self.lock:
+            if name in self.off:
+                self.off.discard(name)
+                self._filter()
 
     def cut(self, sender, receiver):
         """Nothing more gets from sender to receiver."""
-        self.cuts.add((sender, receiver))
-        self._filter()
+        with self.lock:
+            self.cuts.add((sender, receiver))
+            self._filter()
 
     def mend(self, sender, receiver):
-        self.cuts.discard((sender, receiver))
-        self._filter()
+        with self.lock:
+            self.cuts.discard((sender, receiver))
+            self._filter()
 
     def lose(self, name, percent):
         """So much of what a node sends or is sent is lost."""
-        self.losses[name] = percent
-        if percent == 0:
-            del self.losses[name]
-        self._filter()
+        with self.lock:
+            self.losses[name] = percent
+            if percent == 0:
+                del self.losses[name]
+            self._filter()
 
     def heal(self):
         """Ends everything but power losses."""
-        self.cuts.clear()
-        self.losses.clear()
-        self._filter()
+        with self.lock:
+            self.cuts.clear()
+            self.losses.clear()
+            self._filter()
 
     def _filter(self):
         rules = [f"{way} \"{name}\" drop" for name in sorted(self.off) for way in ("iifname", "oifname")]
