@@ -434,8 +434,13 @@ const char *core_job_kind_word(const struct core_job *job);
 /* ---- takeover.c move.c drain.c fence.c operate.c ---- */
 void core_takeover_pool(
     struct ph_core *core, struct core_pool *pool, struct core_node *node, enum ph_proof proof);
+/* The same for a pool that nobody has, whose newest data is on the node that is gone. */
+void core_takeover_home(
+    struct ph_core *core, struct core_pool *pool, struct core_node *node, enum ph_proof proof);
 void core_takeover_step(struct ph_core *core, struct core_job *job, struct core_pool *pool);
 void core_takeover_assigned(struct ph_core *core, struct core_pool *pool, int64_t loss_ms);
+/* The same for a pool that is assigned without a take-over: an operator starts it. */
+void core_takeover_loss(struct ph_core *core, struct core_pool *pool, int64_t loss_ms);
 void core_move_step(struct ph_core *core, struct core_job *job);
 void core_move_activation_failed(struct ph_core *core, struct core_job *job, const char *reason);
 struct core_job *core_move_begin(struct ph_core *core, struct core_pool *pool, const char *target,

@@ -508,6 +508,9 @@ void core_node_taken(
         peer->pool->holders_due = true;
         if (strcmp(peer->pool->row.node, node->row.name) == 0)
             core_takeover_pool(core, peer->pool, node, proof);
+        else if (peer->pool->row.node[0] == '\0' &&
+                 strcmp(peer->pool->row.home, node->row.name) == 0)
+            core_takeover_home(core, peer->pool, node, proof);
     }
     if (node->drain != NULL)
         core_drain_dirty(core, node->drain);

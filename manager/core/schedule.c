@@ -138,6 +138,8 @@ static bool assign_among(
     core_assign(core, pool, core->nodes.items[index].value, reason);
     if (pool->job != NULL && pool->job->row.kind == PH_JOB_TAKEOVER)
         core_takeover_assigned(core, pool, choice->loss_ms);
+    else
+        core_takeover_loss(core, pool, choice->loss_ms);
     return true;
 }
 

@@ -54,29 +54,46 @@ static bool interrupt(struct ph_core *core, struct core_pool *pool, const struct
     return false;
 }
 
+/* The job that tells the story; NULL when there is nothing to tell, or no memory. */
+static struct core_job *begin(
+    struct ph_core *core, struct core_pool *pool, struct core_node *node, enum ph_proof proof)
+{
+    struct core_job *job;
+
+    if (!interrupt(core, pool, node) || pool->row.desired != PH_DESIRED_ACTIVE)
+        return NULL;
+    job = core_job_new(core, PH_JOB_TAKEOVER, pool, node, "");
+    if (job == NULL)
+        return NULL;
+    job->row.proof = proof;
+    if (node->heard)
+        job->row.silent_at = core->wall_ms - (int64_t)(core->now_ms - node->beat_ms);
+    job->down_ms = pool->down_ms;
+    core_event(core, PH_EVENT_WARNING, "takeover-begun",
+        &(struct core_about){.pool = pool, .node = node, .job = job},
+        "%s was last heard %llu ms ago; proof that it runs nothing: %s", node->row.name,
+        (unsigned long long)(core->now_ms - node->beat_ms),
+        ph_enum_word(&ph_enum_proof, (int)proof));
+    return job;
+}
+
 void core_takeover_pool(
     struct ph_core *core, struct core_pool *pool, struct core_node *node, enum ph_proof proof)
 {
-    bool begin = interrupt(core, pool, node);
-    const char *word = ph_enum_word(&ph_enum_proof, (int)proof);
-    struct core_job *job;
-
-    if (begin && pool->row.desired == PH_DESIRED_ACTIVE) {
-        job = core_job_new(core, PH_JOB_TAKEOVER, pool, node, "");
-        if (job == NULL)
-            return;
-        job->row.proof = proof;
-        if (node->heard)
-            job->row.silent_at = core->wall_ms - (int64_t)(core->now_ms - node->beat_ms);
-        job->down_ms = pool->down_ms;
-        core_event(core, PH_EVENT_WARNING, "takeover-begun",
-            &(struct core_about){.pool = pool, .node = node, .job = job},
-            "%s was last heard %llu ms ago; proof that it runs nothing: %s", node->row.name,
-            (unsigned long long)(core->now_ms - node->beat_ms), word);
-    }
+    begin(core, pool, node, proof);
     pool->lost_at = core->wall_ms;
     core_unassign(core, pool, proof, true,
         proof == PH_PROOF_EXPIRED ? "its node was lost" : "its node was fenced");
+}
+
+void core_takeover_home(
+    struct ph_core *core, struct core_pool *pool, struct core_node *node, enum ph_proof proof)
+{
+    if (!pool->row.created || pool->row.desired != PH_DESIRED_ACTIVE || pool->job != NULL)
+        return;
+    begin(core, pool, node, proof);
+    pool->lost_at = core->wall_ms;
+    core_pool_dirty(core, pool);
 }
 
 void core_takeover_assigned(struct ph_core *core, struct core_pool *pool, int64_t loss_ms)
@@ -114,6 +131,25 @@ void core_takeover_assigned(struct ph_core *core, struct core_pool *pool, int64_
         core_event(core, PH_EVENT_INFO, "takeover-target", &about,
             "%s gets it: copy %lld of epoch %lld, which was %lld ms old", target->row.name,
             (long long)peer->row.sequence, (long long)peer->row.epoch, (long long)loss_ms);
+}
+
+void core_takeover_loss(struct ph_core *core, struct core_pool *pool, int64_t loss_ms)
+{
+    struct core_job *job = pool->job;
+    struct core_node *target = core_find_node(core, pool->row.node);
+    char loss[48] = "its age is not known";
+
+    if (loss_ms == 0 || !pool->row.created)
+        return;
+    if (loss_ms > 0)
+        ph_text_format(loss, sizeof loss, "%lld ms old", (long long)loss_ms);
+    if (job != NULL) {
+        job->row.data_loss_ms = loss_ms;
+        core_job_touch(core, job);
+    }
+    core_event(core, PH_EVENT_WARNING, "data-lost",
+        &(struct core_about){.pool = pool, .node = target, .job = job},
+        "%s goes on from an older copy: %s", target->row.name, loss);
 }
 
 void core_takeover_step(struct ph_core *core, struct core_job *job, struct core_pool *pool)

@@ -136,6 +136,58 @@ static void clean_reboot_within_the_lease(void **state)
     fx_free(fx);
 }
 
+/* It says that it runs nothing, and is gone before its pools are given back to it: nobody has them, and
+ * whoever gets them goes on from an older copy. That is a take-over too, with its story. */
+static void lost_while_it_was_coming_back(void **state)
+{
+    static const char *const story[] = {"event pool-unassigned pool=web", "event node-lost node=n1",
+        "event takeover-begun node=n1 pool=web job",
+        "event takeover-target node=n2 pool=web job: n2 gets it: copy", NULL};
+    struct fixture *fx = web_on_n1(13);
+
+    (void)state;
+    fx_trace_on(fx);
+    fx_kill(fx, "n1");
+    fx_boot(fx, "n1");
+    while (fx_node_row(fx, "n1")->state != PH_NODE_JOINING)
+        fx_run(fx, 1);
+    assert_string_equal(fx_pool_row(fx, "web")->node, "");
+    fx_kill(fx, "n1");
+    fx_run(fx, 3000);
+    expect_trace(fx, story);
+    assert_string_equal(fx_active_on(fx, "web"), "n2");
+    assert_int_equal(fx_job_row(fx, 1)->kind, PH_JOB_TAKEOVER);
+    assert_int_equal(fx_job_row(fx, 1)->proof, PH_PROOF_EXPIRED);
+    assert_in_range(fx_job_row(fx, 1)->data_loss_ms, 1, 6000);
+    assert_in_range(fx_job_row(fx, 1)->downtime_ms, 1700, 4000);
+    fx_free(fx);
+}
+
+/* Stopped, then its node is lost, then an operator starts it: the older copy it goes on from is told. */
+static void started_from_an_older_copy(void **state)
+{
+    struct fixture *fx = web_on_n1(14);
+    struct ph_named stop = {.name = "web"};
+    struct ph_pool_start start = {.pool = "web"};
+    int64_t job;
+
+    (void)state;
+    fx->no_copies = true;
+    fx_run(fx, 1000);
+    fx_ask(fx, PH_MSG_POOL_STOP, &stop);
+    fx_run(fx, 2000);
+    assert_string_equal(fx_pool_row(fx, "web")->node, "");
+    fx_kill(fx, "n1");
+    fx_run(fx, 3000);
+    fx_ask(fx, PH_MSG_POOL_START, &start);
+    job = fx_job_of_answer(fx);
+    fx_run(fx, 2000);
+    assert_string_equal(fx_active_on(fx, "web"), "n2");
+    assert_int_equal(fx_job_row(fx, job)->state, PH_JOB_SUCCEEDED);
+    assert_true(fx_job_row(fx, job)->data_loss_ms > 0);
+    fx_free(fx);
+}
+
 static void fence(struct fixture *fx, const char *node, const char *confirm)
 {
     struct ph_fence body = {0};
@@ -318,6 +370,8 @@ int main(void)
         cmocka_unit_test(no_copy_waits_for_the_node),
         cmocka_unit_test(too_old_a_copy_waits_for_a_word),
         cmocka_unit_test(clean_reboot_within_the_lease),
+        cmocka_unit_test(lost_while_it_was_coming_back),
+        cmocka_unit_test(started_from_an_older_copy),
         cmocka_unit_test(confirmed_dead),
         cmocka_unit_test(fence_device),
         cmocka_unit_test(fenced_and_back_before_it_was_told),
