@@ -239,6 +239,7 @@ uint64_t ph_agent_lease_wake_ms(const struct ph_agent *agent);
 void ph_agent_on_welcome(struct ph_agent *agent, const struct ph_welcome *welcome);
 void ph_agent_on_unwelcome(struct ph_agent *agent, const struct ph_unwelcome *unwelcome);
 void ph_agent_on_leave(struct ph_agent *agent);
+void ph_agent_on_facts(struct ph_agent *agent, const struct ph_hello *facts);
 /* Sends what is due: a hello, a beat, a request to be drained. */
 void ph_agent_speak(struct ph_agent *agent);
 void ph_agent_want_hello(struct ph_agent *agent);

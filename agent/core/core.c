@@ -118,6 +118,9 @@ static void dispatch(struct ph_agent *agent, const struct ph_agent_event *event)
     case PH_AE_COPY_RECEIVED:
         ph_agent_on_copy_received(agent, event);
         break;
+    case PH_AE_FACTS:
+        ph_agent_on_facts(agent, event->facts);
+        break;
     case PH_AE_LEAVE:
         ph_agent_on_leave(agent);
         break;

@@ -69,7 +69,8 @@ enum ph_agent_event_kind {
     /* connected; generation, deadline_ms and clean as the page has them (0: none) */
     PH_AE_GUARD_READY,
     PH_AE_COPY_RECEIVED, /* a holder's stream ended well: pool, result->data_epoch, ->sequence */
-    PH_AE_LEAVE          /* --leave: ask to be drained */
+    PH_AE_LEAVE,         /* --leave: ask to be drained */
+    PH_AE_FACTS          /* facts: what the node is and has is no longer what it was */
 };
 
 struct ph_agent_event {
@@ -84,6 +85,7 @@ struct ph_agent_event {
     int exit_status;
     int64_t generation;
     uint64_t deadline_ms;
+    const struct ph_hello *facts; /* FACTS: as in struct ph_agent_facts */
     int64_t clean; /* GUARD_READY: highest generation of whose lease nothing is left */
 };
 
@@ -151,6 +153,8 @@ int ph_agent_load_data(struct ph_agent *agent, const char *pool, int64_t data_ep
 int ph_agent_step(
     struct ph_agent *agent, const struct ph_agent_event *event, struct ph_agent_effects *effects);
 uint64_t ph_agent_next_deadline_ms(const struct ph_agent *agent);
+/* The manager's stop_ms, as last told and stored: what the guard is to go by. 0: never told. */
+uint64_t ph_agent_stop_ms(const struct ph_agent *agent);
 bool ph_agent_validate(const struct ph_agent *agent, struct ph_error *error);
 
 #endif

@@ -175,6 +175,21 @@ uint64_t ph_agent_speak_wake_ms(const struct ph_agent *agent)
     return wake_ms;
 }
 
+void ph_agent_on_facts(struct ph_agent *agent, const struct ph_hello *facts)
+{
+    if (ph_record_copy(&ph_record_hello, &agent->hello, facts) != 0) {
+        agent->out_of_memory = true;
+        return;
+    }
+    ph_agent_want_hello(agent);
+}
+
+uint64_t ph_agent_stop_ms(const struct ph_agent *agent)
+{
+    int64_t stop_ms = agent->lease.stop_ms;
+    return stop_ms > 0 && stop_ms <= PH_LEASE_MS_MAX ? (uint64_t)stop_ms : 0;
+}
+
 static void take_timing(struct ph_agent *agent, const struct ph_welcome *welcome)
 {
     struct ph_agent_lease *lease = &agent->lease;

@@ -26,6 +26,10 @@ struct ph_guard {
     char run_directory[PATH_MAX];
     char *program, *watchdog;
     uint64_t stop_ms;
+    bool stop_told; /* stop_ms is in force, not only a beginning */
+    int watchdog_s;
+    uint64_t watchdog_ms;
+    char problem[256];
     struct ph_lease_page *page;
     int news_fd;          /* keeps its number for good */
     pthread_mutex_t lock; /* guards request_fd and next_number */
@@ -58,14 +62,13 @@ static int message_receive(int fd, struct ph_guard_message *message)
 }
 
 /* One request, one answer. Answers to earlier requests that were given up are skipped. */
-static int ask_on(int fd, struct ph_guard_message *message)
+static int ask_on(int fd, const struct ph_guard_message *message, struct ph_guard_message *answer)
 {
-    struct ph_guard_message answer;
     int rv = message_send(fd, message);
     while (rv == 0) {
-        rv = message_receive(fd, &answer);
-        if (rv == 0 && answer.word == PH_GUARD_ANSWER && answer.number == message->number)
-            return answer.status;
+        rv = message_receive(fd, answer);
+        if (rv == 0 && answer->word == PH_GUARD_ANSWER && answer->number == message->number)
+            return answer->status;
     }
     return rv;
 }
@@ -99,13 +102,31 @@ static int connection_open(const char *run_directory, uint32_t timeout_ms, int *
     return rv;
 }
 
+static void hello_make(const struct ph_guard *guard, bool news, struct ph_guard_message *message)
+{
+    *message = (struct ph_guard_message){.version = PH_GUARD_VERSION,
+        .word = PH_GUARD_HELLO,
+        .value_ms = guard->stop_told ? guard->stop_ms : 0,
+        .status = guard->watchdog_s,
+        .group = news};
+    ph_text_format(message->text, sizeof message->text, "%s", guard->watchdog);
+}
+
+static void told_take(struct ph_guard *guard, struct ph_guard_message *answer)
+{
+    answer->text[sizeof answer->text - 1] = '\0';
+    guard->watchdog_ms = answer->value_ms;
+    ph_text_format(guard->problem, sizeof guard->problem, "%s", answer->text);
+}
+
 static int hello(struct ph_guard *guard, int fd, bool news)
 {
-    struct ph_guard_message message = {.version = PH_GUARD_VERSION,
-        .word = PH_GUARD_HELLO,
-        .value_ms = guard->stop_ms,
-        .group = news};
-    return ask_on(fd, &message);
+    struct ph_guard_message message, answer;
+    hello_make(guard, news, &message);
+    int rv = ask_on(fd, &message, &answer);
+    if (rv == 0)
+        told_take(guard, &answer);
+    return rv;
 }
 
 static int connect_both(struct ph_guard *guard, int *news_fd_out, int *request_fd_out)
@@ -134,10 +155,7 @@ static int program_start(struct ph_guard *guard, struct ph_error *error)
 {
     char directory[PATH_MAX], stop_ms[32];
     struct ph_child_result result;
-    const char *argv[] = {guard->program, "--dir", directory, "--stop-ms", stop_ms, "--watchdog",
-        guard->watchdog, NULL};
-    if (guard->watchdog[0] == '\0')
-        argv[5] = NULL;
+    const char *argv[] = {guard->program, "--dir", directory, "--stop-ms", stop_ms, NULL};
     ph_text_format(directory, sizeof directory, "%s", guard->run_directory);
     *strrchr(directory, '/') = '\0'; /* RUN is DIR/run */
     ph_text_format(stop_ms, sizeof stop_ms, "%llu", (unsigned long long)guard->stop_ms);
@@ -204,6 +222,7 @@ int ph_guard_connect_with(
         return ph_error_set(error, PH_FAILED, NULL, "out of memory");
     guard->news_fd = guard->request_fd = -1;
     guard->stop_ms = settings->stop_ms;
+    guard->watchdog_s = settings->watchdog_s;
     guard->program = strdup(settings->program);
     guard->watchdog = strdup(settings->watchdog_device != NULL ? settings->watchdog_device : "");
     pthread_mutex_init(&guard->lock, NULL);
@@ -225,7 +244,7 @@ int ph_guard_connect_with(
 int ph_guard_connect(const char *directory, const char *program, uint64_t stop_ms,
     struct ph_guard **guard_out, struct ph_error *error)
 {
-    const struct ph_guard_settings settings = {directory, program, stop_ms, ""};
+    const struct ph_guard_settings settings = {directory, program, stop_ms, "", 0};
     return ph_guard_connect_with(&settings, guard_out, error);
 }
 
@@ -278,6 +297,28 @@ int ph_guard_fd(const struct ph_guard *guard)
     return guard->news_fd;
 }
 
+void ph_guard_tell(struct ph_guard *guard, uint64_t stop_ms)
+{
+    struct ph_guard_message message;
+    if (stop_ms > 0) {
+        guard->stop_ms = stop_ms;
+        guard->stop_told = true;
+    }
+    hello_make(guard, true, &message);
+    /* One that does not take it is hanging or gone, which other signs tell. */
+    (void)send(guard->news_fd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+uint64_t ph_guard_watchdog_ms(const struct ph_guard *guard)
+{
+    return guard->watchdog_ms;
+}
+
+const char *ph_guard_problem(const struct ph_guard *guard)
+{
+    return guard->problem;
+}
+
 int ph_guard_read(struct ph_guard *guard, struct ph_guard_report *report_out)
 {
     struct ph_guard_message message;
@@ -290,10 +331,14 @@ int ph_guard_read(struct ph_guard *guard, struct ph_guard_report *report_out)
         return 0;
     }
     report_out->generation = message.generation;
-    if (message.word == PH_GUARD_NEWS_ENDED)
+    if (message.word == PH_GUARD_NEWS_ENDED) {
         report_out->news = PH_GUARD_ENDED;
-    else if (message.word == PH_GUARD_NEWS_STUCK)
+    } else if (message.word == PH_GUARD_NEWS_STUCK) {
         report_out->news = PH_GUARD_STUCK;
+    } else if (message.word == PH_GUARD_ANSWER && message.status == 0) {
+        report_out->news = PH_GUARD_TOLD;
+        told_take(guard, &message);
+    }
     message.pool[sizeof message.pool - 1] = '\0';
     ph_text_format(report_out->pool, sizeof report_out->pool, "%s", message.pool);
     return 0;
@@ -302,8 +347,8 @@ int ph_guard_read(struct ph_guard *guard, struct ph_guard_report *report_out)
 static int ask(struct ph_guard *guard, enum ph_guard_word word, const char *pool, pid_t group,
     const char *mark, const char *text)
 {
-    struct ph_guard_message message = {
-        .version = PH_GUARD_VERSION, .word = word, .group = (int32_t)group};
+    struct ph_guard_message answer,
+        message = {.version = PH_GUARD_VERSION, .word = word, .group = (int32_t)group};
     if (strlen(pool) >= sizeof message.pool || strlen(mark) >= sizeof message.mark ||
         strlen(text) >= sizeof message.text)
         return -ENAMETOOLONG;
@@ -312,7 +357,7 @@ static int ask(struct ph_guard *guard, enum ph_guard_word word, const char *pool
     ph_text_format(message.text, sizeof message.text, "%s", text);
     pthread_mutex_lock(&guard->lock);
     message.number = ++guard->next_number;
-    int rv = ask_on(guard->request_fd, &message);
+    int rv = ask_on(guard->request_fd, &message, &answer);
     pthread_mutex_unlock(&guard->lock);
     return rv;
 }
@@ -345,10 +390,10 @@ int ph_guard_stop(struct ph_guard *guard)
 
 int ph_guard_kill_pool(struct ph_guard *guard, const char *pool, uint32_t timeout_ms)
 {
-    struct ph_guard_message message = {.version = PH_GUARD_VERSION,
-        .word = PH_GUARD_KILL_POOL,
-        .number = 1,
-        .value_ms = timeout_ms};
+    struct ph_guard_message answer, message = {.version = PH_GUARD_VERSION,
+                                        .word = PH_GUARD_KILL_POOL,
+                                        .number = 1,
+                                        .value_ms = timeout_ms};
     int fd;
     if (strlen(pool) >= sizeof message.pool)
         return -ENAMETOOLONG;
@@ -356,7 +401,7 @@ int ph_guard_kill_pool(struct ph_guard *guard, const char *pool, uint32_t timeou
     int rv = connection_open(guard->run_directory, timeout_ms + ANSWER_TIMEOUT_MS, &fd);
     if (rv != 0)
         return rv == -ENOENT || rv == -ECONNREFUSED ? -ENOTCONN : rv;
-    rv = ask_on(fd, &message);
+    rv = ask_on(fd, &message, &answer);
     close(fd);
     return rv;
 }

@@ -21,10 +21,11 @@
 struct ph_guard; /* a connection; usable from any thread (locked) */
 
 struct ph_guard_settings {
-    const char *directory;       /* the agent's DIR */
-    const char *program;         /* poolherd-guard */
-    uint64_t stop_ms;            /* the guard's time to stop everything */
+    const char *directory; /* the agent's DIR */
+    const char *program;   /* poolherd-guard */
+    uint64_t stop_ms; /* its time to stop everything, for one that is started; see ph_guard_tell */
     const char *watchdog_device; /* "" or NULL: none */
+    int watchdog_s;              /* time-out to set on it; 0: what it has */
 };
 
 /* Connects to DIR's guard, starting `program` when none answers. 0 or -errno with *error. */
@@ -43,7 +44,21 @@ struct ph_lease_page *ph_guard_page(struct ph_guard *guard);
 /* Poll this for input; then ph_guard_read() says what happened: */
 int ph_guard_fd(const struct ph_guard *guard);
 
-enum ph_guard_news { PH_GUARD_NOTHING, PH_GUARD_ENDED, PH_GUARD_STUCK, PH_GUARD_GONE };
+/* Tells the guard the time it has to stop everything (0: as it is), and asks anew for its watchdog. Never
+ * waits: the answer is news, PH_GUARD_TOLD. A guard that is started later gets the same time. */
+void ph_guard_tell(struct ph_guard *guard, uint64_t stop_ms);
+/* The time-out of the watchdog that is fed, read back from the device, as last heard; 0: there is none. */
+uint64_t ph_guard_watchdog_ms(const struct ph_guard *guard);
+/* What is wrong with the watchdog that was asked for; "": nothing. */
+const char *ph_guard_problem(const struct ph_guard *guard);
+
+enum ph_guard_news {
+    PH_GUARD_NOTHING,
+    PH_GUARD_ENDED,
+    PH_GUARD_STUCK,
+    PH_GUARD_TOLD,
+    PH_GUARD_GONE
+};
 struct ph_guard_report {
     enum ph_guard_news news;
     int64_t generation;               /* ENDED: everything of it is stopped; page is clean */

@@ -1,5 +1,5 @@
 /*
- * poolherd-guard --dir DIR --stop-ms N [--watchdog DEVICE] [--foreground]
+ * poolherd-guard --dir DIR --stop-ms N [--foreground]
  *
  * Started by the agent, outlives it: leaves its session, process group and (where there are cgroups) its
  * cgroup, and says by its exit status whether the guard behind it stands: 0 yes, 1 no (why on stderr),
@@ -33,7 +33,6 @@
 struct options {
     char directory[PATH_MAX];
     uint64_t stop_ms;
-    const char *watchdog;
     bool foreground;
 };
 
@@ -51,11 +50,11 @@ static void on_terminate(int number)
 static int usage(FILE *to)
 {
     fputs(
-        "usage: poolherd-guard --dir DIR --stop-ms N [--watchdog DEVICE] [--foreground]\n"
+        "usage: poolherd-guard --dir DIR --stop-ms N [--foreground]\n"
         "Stops every workload of the agent in DIR when its lease ends. Started by poolherd-agent.\n"
         "  --dir DIR          the agent's directory\n"
-        "  --stop-ms N        milliseconds it has to stop everything\n"
-        "  --watchdog DEVICE  hardware watchdog to feed while that is safe\n"
+        "  --stop-ms N        milliseconds it has to stop everything, until the agent says "
+        "otherwise\n"
         "  --foreground       do not become a daemon\n",
         to);
     return to == stdout ? 0 : 2;
@@ -64,13 +63,11 @@ static int usage(FILE *to)
 static int options_read(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {{"dir", required_argument, NULL, 'd'},
-        {"stop-ms", required_argument, NULL, 's'}, {"watchdog", required_argument, NULL, 'w'},
-        {"foreground", no_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'}, {NULL, 0, NULL, 0}};
+        {"stop-ms", required_argument, NULL, 's'}, {"foreground", no_argument, NULL, 'f'},
+        {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {NULL, 0, NULL, 0}};
     const char *directory = NULL;
     int letter;
     char *end;
-    options->watchdog = "";
     while ((letter = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (letter) {
         case 'd':
@@ -85,9 +82,6 @@ static int options_read(int argc, char **argv, struct options *options)
                     optarg, PH_LEASE_MS_MAX);
                 return 2;
             }
-            break;
-        case 'w':
-            options->watchdog = optarg;
             break;
         case 'f':
             options->foreground = true;
@@ -245,8 +239,7 @@ int main(int argc, char **argv)
         say_ready(&options, rv == -EWOULDBLOCK ? STATUS_HELD : 1);
         return rv == -EWOULDBLOCK ? STATUS_HELD : 1;
     }
-    rv = ph_guard_server_init(
-        &server, run, options.stop_ms, options.watchdog, signal_pipe[0], &error);
+    rv = ph_guard_server_init(&server, run, options.stop_ms, signal_pipe[0], &error);
     if (rv != 0) {
         fprintf(stderr, "poolherd-guard: %s\n", error.message);
         say_ready(&options, 1);

@@ -38,6 +38,10 @@ struct ph_process_marks {
 /* 0, -ESRCH, -EACCES: another user's. May block as long as the process's memory is locked. */
 int ph_process_marks(pid_t pid, struct ph_process_marks *marks_out);
 
+/* SIGKILL to that very process, by a pidfd where the kernel has them: a number that was given out anew in
+ * between hurts nobody. 0, -ESRCH, -errno. */
+int ph_process_kill(const struct ph_process *process);
+
 /* Calls visit for every process that has not ended, but this one; a process born meanwhile is not missed.
  * 0, -ENOTSUP, -errno; -EAGAIN: processes are born faster than they can be looked at. */
 int ph_process_each(

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "base/text.h"
 
@@ -123,6 +124,25 @@ int ph_process_each(void (*visit)(const struct ph_process *process, void *argume
     }
     free(seen);
     closedir(directory);
+    return rv;
+}
+
+int ph_process_kill(const struct ph_process *process)
+{
+    struct ph_process now;
+    int fd = (int)syscall(SYS_pidfd_open, process->pid, 0u);
+    int error = errno, rv = 0;
+    /* Looked at after the opening: from then on the descriptor means that process and no other. */
+    if (ph_process_read(process->pid, &now) != 0 || now.start_time != process->start_time)
+        rv = -ESRCH;
+    else if (fd >= 0)
+        rv = syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0u) != 0 ? -errno : 0;
+    else if (error == ENOSYS || error == EMFILE || error == ENFILE)
+        rv = kill(process->pid, SIGKILL) != 0 ? -errno : 0;
+    else
+        rv = -error;
+    if (fd >= 0)
+        close(fd);
     return rv;
 }
 

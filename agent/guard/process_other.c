@@ -19,6 +19,11 @@ int ph_process_marks(pid_t pid, struct ph_process_marks *marks_out)
     return -ENOTSUP;
 }
 
+int ph_process_kill(const struct ph_process *process)
+{
+    return kill(process->pid, SIGKILL) != 0 ? -errno : 0;
+}
+
 int ph_process_each(void (*visit)(const struct ph_process *process, void *argument), void *argument)
 {
     (void)visit;

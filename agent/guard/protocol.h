@@ -11,10 +11,13 @@
 #include "agent/guard/process.h"
 #include "poolherd/limits.h"
 
-#define PH_GUARD_VERSION 0x70684701u
+#define PH_GUARD_VERSION 0x70684702u
 
 enum ph_guard_word {
-    PH_GUARD_HELLO = 1, /* value_ms: stop_ms; group 1: send news here */
+    PH_GUARD_HELLO =
+        1, /* value_ms: stop_ms, 0: as it is; group 1: send news here; text: watchdog device or
+                           "", status: its time-out in s. Answered with value_ms: the watchdog's real
+                           time-out, 0: none; text: what is wrong with it */
     PH_GUARD_ADD_POOL,  /* pool, text: cgroup or "", mark */
     PH_GUARD_ADD_GROUP, /* pool, group */
     PH_GUARD_ADD_MOUNT, /* pool, text: path */

@@ -79,6 +79,23 @@ static void pool_kill(struct ph_guard_server *server, int index,
     ph_guard_server_hurry(server, now_ms);
 }
 
+static void hello(struct ph_guard_server *server, int index, const struct ph_guard_message *message)
+{
+    struct ph_watchdog *watchdog = &server->watchdog;
+    server->connections[index].news = message->group == 1;
+    if (message->value_ms > 0)
+        server->stop_ms = message->value_ms;
+    ph_watchdog_want(watchdog, message->text, message->status > 0 ? message->status : 0);
+    for (size_t i = 0; i < server->table.count; i++)
+        server->table.pools[i].told_stuck = false; /* who is new has not heard of it */
+    struct ph_guard_message answer = {.version = PH_GUARD_VERSION,
+        .word = PH_GUARD_ANSWER,
+        .number = message->number,
+        .value_ms = watchdog->timeout_ms};
+    ph_text_format(answer.text, sizeof answer.text, "%s", watchdog->problem);
+    ph_guard_server_send(server, index, &answer);
+}
+
 void ph_guard_request(
     struct ph_guard_server *server, int index, const struct ph_guard_message *message)
 {
@@ -88,13 +105,8 @@ void ph_guard_request(
     if (message_valid(message)) {
         switch (message->word) {
         case PH_GUARD_HELLO:
-            server->connections[index].news = message->group == 1;
-            if (message->value_ms > 0)
-                server->stop_ms = message->value_ms;
-            for (size_t i = 0; i < server->table.count; i++)
-                server->table.pools[i].told_stuck = false; /* who is new has not heard of it */
-            rv = 0;
-            break;
+            hello(server, index, message);
+            return;
         case PH_GUARD_ADD_POOL:
         case PH_GUARD_ADD_GROUP:
         case PH_GUARD_ADD_MOUNT:

@@ -81,7 +81,7 @@ static void connection_close(struct ph_guard_server *server, int index)
 }
 
 /* Never waits: an agent that does not read (hung, stopped) loses its connection and asks again. */
-static void send_to(
+void ph_guard_server_send(
     struct ph_guard_server *server, int index, const struct ph_guard_message *message)
 {
     int fd = server->connections[index].fd;
@@ -93,7 +93,7 @@ void ph_guard_server_answer(struct ph_guard_server *server, int index, uint64_t 
 {
     struct ph_guard_message message = {
         .version = PH_GUARD_VERSION, .word = PH_GUARD_ANSWER, .number = number, .status = status};
-    send_to(server, index, &message);
+    ph_guard_server_send(server, index, &message);
 }
 
 static void tell(struct ph_guard_server *server, enum ph_guard_word word, const char *pool)
@@ -103,7 +103,7 @@ static void tell(struct ph_guard_server *server, enum ph_guard_word word, const 
     ph_text_format(message.pool, sizeof message.pool, "%s", pool);
     for (int i = 0; i < PH_GUARD_CONNECTIONS_MAX; i++)
         if (server->connections[i].news)
-            send_to(server, i, &message);
+            ph_guard_server_send(server, i, &message);
 }
 
 /* ---- the end of a lease */
@@ -255,16 +255,17 @@ static void connection_accept(struct ph_guard_server *server)
 
 /* ---- the loop */
 
-static void watchdog_feed(struct ph_guard_server *server, uint64_t now_ms)
+/* Until when the watchdog may be fed, so that it bites no later than the manager waits: the larger of
+ * stop_ms and its own time-out after the lease's end. Before that the guard has its time to stop things. */
+static bool may_feed(const struct ph_guard_server *server, uint64_t now_ms)
 {
-    bool safe = atomic_load(&server->page->deadline_ms) > now_ms ||
-                (!server->ending && server->table.count == 0);
-    if (server->watchdog_fd < 0 || !safe || now_ms < server->watchdog_next_ms)
-        return;
-    server->watchdog_next_ms = now_ms + server->watchdog_period_ms;
-    /* Any byte feeds; 'V' alone has a meaning of its own. */
-    ssize_t written = write(server->watchdog_fd, "k", 1);
-    (void)written; /* a watchdog that cannot be fed will say so itself */
+    uint64_t timeout_ms = server->watchdog.timeout_ms;
+    uint64_t spare_ms = server->stop_ms > timeout_ms ? server->stop_ms - timeout_ms : 0;
+    if (atomic_load(&server->page->deadline_ms) > now_ms)
+        return true;
+    if (server->ending)
+        return timeout_ms > 0 && now_ms < server->ending_since_ms + spare_ms;
+    return server->table.count == 0; /* nothing runs */
 }
 
 static bool not_needed(struct ph_guard_server *server, uint64_t now_ms)
@@ -302,8 +303,8 @@ static uint64_t next_wake(const struct ph_guard_server *server, uint64_t now_ms)
     for (size_t i = 0; i < server->table.count; i++)
         if (server->table.pools[i].asker >= 0)
             wake_ms = earlier(wake_ms, server->table.pools[i].asker_deadline_ms);
-    if (server->watchdog_fd >= 0)
-        wake_ms = earlier(wake_ms, now_ms + server->watchdog_period_ms);
+    if (server->watchdog.fd >= 0 && may_feed(server, now_ms))
+        wake_ms = earlier(wake_ms, server->watchdog.next_ms);
     return wake_ms;
 }
 
@@ -351,7 +352,8 @@ int ph_guard_server_run(struct ph_guard_server *server)
         uint64_t now_ms = ph_clock_boot_ms();
         ph_guard_server_check(server, now_ms);
         rounds(server, now_ms);
-        watchdog_feed(server, now_ms);
+        if (may_feed(server, now_ms))
+            ph_watchdog_feed(&server->watchdog, now_ms);
         if (not_needed(server, now_ms)) {
             server->done = true;
             return 0;
@@ -391,7 +393,7 @@ static int listen_at(struct ph_guard_server *server)
 }
 
 int ph_guard_server_init(struct ph_guard_server *server, const char *run_directory,
-    uint64_t stop_ms, const char *watchdog_device, int signal_fd, struct ph_error *error)
+    uint64_t stop_ms, int signal_fd, struct ph_error *error)
 {
     char path[PATH_MAX];
     int rv, loaded;
@@ -400,7 +402,7 @@ int ph_guard_server_init(struct ph_guard_server *server, const char *run_directo
         .signal_fd = signal_fd,
         .stop_ms = stop_ms,
         .round_ms = UINT64_MAX,
-        .watchdog_fd = -1};
+        .watchdog = PH_WATCHDOG_INIT};
     for (int i = 0; i < PH_GUARD_CONNECTIONS_MAX; i++)
         server->connections[i].fd = -1;
     server->timer_fd = ph_guard_timer_open();
@@ -439,13 +441,6 @@ int ph_guard_server_init(struct ph_guard_server *server, const char *run_directo
     if (rv != 0)
         return ph_error_set(
             error, PH_FAILED, NULL, "%s/guard.sock: %s", run_directory, strerror(-rv));
-    if (watchdog_device[0] != '\0') {
-        rv = ph_guard_watchdog_open(
-            watchdog_device, &server->watchdog_fd, &server->watchdog_period_ms);
-        if (rv != 0)
-            return ph_error_set(
-                error, PH_FAILED, "watchdog", "%s: %s", watchdog_device, strerror(-rv));
-    }
     return 0;
 }
 
@@ -462,12 +457,8 @@ void ph_guard_server_fini(struct ph_guard_server *server)
         unlink(path);
         ph_guard_state_remove(server->run_directory);
     }
-    if (server->watchdog_fd >= 0) {
-        /* Only after this letter does closing it not reset the machine. */
-        ssize_t written = server->done ? write(server->watchdog_fd, "V", 1) : 0;
-        (void)written;
-        close(server->watchdog_fd);
-    }
+    /* When it is needed no more; else the machine is to be reset unless a successor feeds it in time. */
+    ph_watchdog_close(&server->watchdog, server->done);
     if (server->timer_fd >= 0)
         close(server->timer_fd);
     ph_guard_table_fini(&server->table);

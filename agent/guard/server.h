@@ -8,6 +8,7 @@
 #include "agent/guard/lease_page.h"
 #include "agent/guard/stopping.h"
 #include "agent/guard/table.h"
+#include "agent/guard/watchdog.h"
 #include "poolherd/error.h"
 
 #define PH_GUARD_CONNECTIONS_MAX 64
@@ -37,14 +38,13 @@ struct ph_guard_server {
     uint64_t round_ms, round_wait_ms; /* when the next round is due; grows */
     uint64_t alone_since_ms;          /* 0: not alone */
 
-    int watchdog_fd; /* -1: none */
-    uint64_t watchdog_period_ms, watchdog_next_ms;
+    struct ph_watchdog watchdog;
 };
 
 /* Reads page and table of RUN, listens. A table whose lease is over is stopped at once. 0 or -errno with
  * *error. The caller holds the lock. */
 int ph_guard_server_init(struct ph_guard_server *server, const char *run_directory,
-    uint64_t stop_ms, const char *watchdog_device, int signal_fd, struct ph_error *error);
+    uint64_t stop_ms, int signal_fd, struct ph_error *error);
 /* Runs until told to stop and nothing is left, or until not needed. 0 or -errno. */
 int ph_guard_server_run(struct ph_guard_server *server);
 void ph_guard_server_fini(struct ph_guard_server *server);
@@ -52,6 +52,8 @@ void ph_guard_server_fini(struct ph_guard_server *server);
 /* Between server.c and requests.c. */
 struct ph_guard_message;
 void ph_guard_request(
+    struct ph_guard_server *server, int index, const struct ph_guard_message *message);
+void ph_guard_server_send(
     struct ph_guard_server *server, int index, const struct ph_guard_message *message);
 void ph_guard_server_answer(struct ph_guard_server *server, int index, uint64_t number, int status);
 void ph_guard_server_check(struct ph_guard_server *server, uint64_t now_ms);

@@ -157,7 +157,7 @@ static void scan_visit(const struct ph_process *process, void *argument)
         for (size_t i = 0; i < table->count; i++) {
             struct ph_guard_pool *pool = &table->pools[i];
             if (pool->scanning && belongs(pool, process, mark)) {
-                kill(process->pid, SIGKILL);
+                ph_process_kill(process);
                 pool->found = true;
                 return;
             }

@@ -21,7 +21,8 @@ int ph_guard_check_peer(int socket_fd);
 int ph_guard_timer_open(void);
 void ph_guard_timer_set(int fd, uint64_t at_ms);
 
-/* Locked memory, real-time priority, not a victim of the out-of-memory killer, where each is allowed. */
+/* Locked memory, real-time priority, not a victim of the out-of-memory killer, where each is allowed; what
+ * is not is said in the log. */
 void ph_guard_protect(void);
 
 /* DIR/run/state, where lease page and table live: on tmpfs when there is one (then a link to a directory
@@ -37,8 +38,5 @@ void ph_guard_state_remove(const char *run_directory);
 
 /* Unmounts everything mounted on path. 0 when nothing is (any more), -EBUSY, -errno. May block. */
 int ph_guard_unmount(const char *path);
-
-/* Opens and so starts the watchdog. 0 or -errno; *period_ms_out: how often to feed it. */
-int ph_guard_watchdog_open(const char *device, int *fd_out, uint64_t *period_ms_out);
 
 #endif

@@ -18,11 +18,12 @@
 #include <sys/timerfd.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include "agent/guard/watchdog.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #define GUARD_PRIORITY 50
-#define WATCHDOG_PERIOD_MS 1000 /* for a stand-in without a time-out of its own */
 #define UNMOUNT_LAYERS_MAX 64
 
 int ph_guard_address(
@@ -60,14 +61,22 @@ void ph_guard_timer_set(int fd, uint64_t at_ms)
     timerfd_settime(fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
-static void write_once(const char *path, const char *text)
+static int write_once(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0)
-        return;
-    ssize_t written = write(fd, text, strlen(text));
-    (void)written; /* not allowed: then without */
+        return -errno;
+    int rv = write(fd, text, strlen(text)) < 0 ? -errno : 0;
     close(fd);
+    return rv;
+}
+
+/* Not allowed is no error: the guard does without, and says what that means. */
+static void protected_by(const char *what, int rv, const char *otherwise)
+{
+    if (rv != 0)
+        ph_log(PH_LOG_WARNING, "not_protected", "what=%s error=\"%s\" text=\"%s\"", what,
+            strerror(-rv), otherwise);
 }
 
 void ph_guard_protect(void)
@@ -76,9 +85,13 @@ void ph_guard_protect(void)
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     bool locked_unlimited = setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0;
     /* Under a limit, MCL_FUTURE would make malloc() fail once it is reached. */
-    mlockall(locked_unlimited ? MCL_CURRENT | MCL_FUTURE : MCL_CURRENT);
-    sched_setscheduler(0, SCHED_FIFO, &parameters);
-    write_once("/proc/self/oom_score_adj", "-1000");
+    int locked = mlockall(locked_unlimited ? MCL_CURRENT | MCL_FUTURE : MCL_CURRENT);
+    protected_by("locked-memory", locked != 0 ? -errno : 0,
+        "a machine that swaps may delay the end of a lease; run as root or raise LimitMEMLOCK");
+    protected_by("real-time", sched_setscheduler(0, SCHED_FIFO, &parameters) != 0 ? -errno : 0,
+        "a busy machine may delay the end of a lease; run as root or raise LimitRTPRIO");
+    protected_by("out-of-memory", write_once("/proc/self/oom_score_adj", "-1000"),
+        "a machine out of memory may kill the guard; run as root");
 }
 
 static bool on_tmpfs(const char *path)
@@ -126,15 +139,16 @@ int ph_guard_unmount(const char *path)
     return -EBUSY;
 }
 
-int ph_guard_watchdog_open(const char *device, int *fd_out, uint64_t *period_ms_out)
+int ph_watchdog_system_set(int fd, int wanted_s, int *seconds_out, const char **step_out)
 {
-    int seconds = 0;
-    int fd = open(device, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
+    int seconds = wanted_s;
+    *step_out = "WDIOC_SETTIMEOUT";
+    if (wanted_s > 0 && ioctl(fd, WDIOC_SETTIMEOUT, &seconds) != 0)
         return -errno;
-    *period_ms_out = WATCHDOG_PERIOD_MS;
-    if (ioctl(fd, WDIOC_GETTIMEOUT, &seconds) == 0 && seconds > 0)
-        *period_ms_out = (uint64_t)seconds * 1000 / 4;
-    *fd_out = fd;
-    return 0;
+    /* What it was rounded to, or what it always has. */
+    *step_out = "WDIOC_GETTIMEOUT";
+    if (ioctl(fd, WDIOC_GETTIMEOUT, &seconds) != 0)
+        return -errno;
+    *seconds_out = seconds;
+    return seconds > 0 ? 0 : -ERANGE;
 }

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "agent/guard/watchdog.h"
 #include "base/file.h"
 
 int ph_guard_address(
@@ -74,10 +75,11 @@ int ph_guard_unmount(const char *path)
     return -ENOTSUP;
 }
 
-int ph_guard_watchdog_open(const char *device, int *fd_out, uint64_t *period_ms_out)
+int ph_watchdog_system_set(int fd, int wanted_s, int *seconds_out, const char **step_out)
 {
-    (void)device;
-    (void)fd_out;
-    (void)period_ms_out;
+    (void)fd;
+    (void)wanted_s;
+    (void)seconds_out;
+    *step_out = "watchdogs of this system";
     return -ENOTSUP;
 }

@@ -162,6 +162,7 @@ void ph_shell_step(struct ph_shell *shell, struct ph_agent_event *event)
         else
             defer(shell, effect, shell->queued);
     }
+    ph_facts_tell_guard(shell, false);
 }
 
 void ph_shell_committed(struct ph_shell *shell, const struct ph_note *note)

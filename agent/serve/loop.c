@@ -93,6 +93,8 @@ static void handle_notes(struct ph_shell *shell)
         struct ph_note *next = note->next;
         if (note->kind == PH_NOTE_COMMITTED) {
             ph_shell_committed(shell, note);
+        } else if (note->kind == PH_NOTE_PROBED) {
+            ph_facts_look(shell);
         } else if (note->kind == PH_NOTE_TASK_DONE) {
             ph_tasks_done(shell, note->running);
         } else {
@@ -117,6 +119,10 @@ static void handle_guard(struct ph_shell *shell)
             ph_shell_step(shell, &event);
             ph_shell_connect_guard(shell);
             return;
+        }
+        if (report.news == PH_GUARD_TOLD) {
+            ph_facts_look(shell);
+            continue;
         }
         if (report.news == PH_GUARD_STUCK)
             event.pool = report.pool;
@@ -185,6 +191,8 @@ static void pass_time(struct ph_shell *shell)
     if (shell->trim_at_ms <= now_ms) {
         shell->trim_at_ms = now_ms + TRIM_MS;
         trim_logs(shell);
+        if (shell->guard_retry_ms == 0)
+            ph_facts_tell_guard(shell, shell->config.watchdog != NULL);
     }
     if (shell->guard_retry_ms && shell->guard_retry_ms <= now_ms)
         ph_shell_connect_guard(shell);

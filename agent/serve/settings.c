@@ -5,10 +5,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-#include "agent/pools/driver.h"
-#include "agent/work/driver.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/text.h"
 #include "poolherd/client.h"
 #include "poolherd/version.h"
@@ -18,6 +15,7 @@ static int set_defaults(struct ph_agent_config *config)
 {
     config->copies_parallel = 2;
     config->copy_stall_s = 300;
+    config->pid_namespaces = true;
     strcpy(config->log_level, "notice");
     return ph_set_text(&config->listen, "tcp://127.0.0.1:*");
 }
@@ -117,27 +115,6 @@ int ph_settings_identity(const struct ph_agent_options *options, const char *wan
     return rv;
 }
 
-static int add_drivers(const char *directory, struct ph_texts *drivers)
-{
-    int rv = 0;
-    struct ph_error why;
-    for (size_t i = 0; rv == 0 && ph_pool_drivers[i]; i++) {
-        if (ph_pool_drivers[i]->probe(directory, &why) == 0)
-            rv = ph_texts_add(drivers, ph_pool_drivers[i]->name);
-        else
-            ph_log(PH_LOG_INFO, "driver_unavailable", "driver=%s reason=%s",
-                ph_pool_drivers[i]->name, why.message);
-    }
-    for (size_t i = 0; rv == 0 && ph_work_drivers[i]; i++) {
-        if (ph_work_drivers[i]->probe(&why) == 0)
-            rv = ph_texts_add(drivers, ph_work_drivers[i]->name);
-        else
-            ph_log(PH_LOG_INFO, "driver_unavailable", "driver=%s reason=%s",
-                ph_work_drivers[i]->name, why.message);
-    }
-    return rv;
-}
-
 /* Where others reach the data channel: `advertise` with the real port in place of *. */
 static int advertised(
     const struct ph_agent_config *config, const char *endpoint, char *out, size_t size)
@@ -168,8 +145,6 @@ int ph_settings_hello(const struct ph_agent_config *config, const char *director
         rv = ph_set_text(&hello->boot_id, text);
     if (rv == 0)
         rv = ph_texts_copy(&hello->labels, &config->labels);
-    if (rv == 0)
-        rv = add_drivers(directory, &hello->drivers);
     hello->cpu = config->cpu ? config->cpu : sysconf(_SC_NPROCESSORS_ONLN) * 1000;
     hello->memory_mib = config->memory_mib ? config->memory_mib : ph_machine_memory_mib();
     struct statvfs disk;

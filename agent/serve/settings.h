@@ -18,8 +18,8 @@ int ph_settings_read(
 int ph_settings_identity(const struct ph_agent_options *options, const char *wanted_name,
     struct ph_identity_file *identity, struct ph_error *error);
 
-/* Fills hello with what is known before the manager is: endpoint, labels, drivers that work here,
- * sizes (configured, else the machine's), boot id, version. hello is initialised. */
+/* Fills hello with what is known before the manager is: endpoint, labels, sizes
+ * (configured, else the machine's), boot id, version. hello is initialised. */
 int ph_settings_hello(const struct ph_agent_config *config, const char *directory,
     const char *endpoint, struct ph_hello *hello);
 

@@ -20,7 +20,12 @@
 
 /* ---- mailbox.c: what other threads tell the loop ---- */
 
-enum ph_note_kind { PH_NOTE_COMMITTED, PH_NOTE_TASK_DONE, PH_NOTE_COPY_RECEIVED };
+enum ph_note_kind {
+    PH_NOTE_COMMITTED,
+    PH_NOTE_TASK_DONE,
+    PH_NOTE_COPY_RECEIVED,
+    PH_NOTE_PROBED /* ph_facts_look() has something to see */
+};
 
 struct ph_running;
 
@@ -102,6 +107,19 @@ uint64_t ph_tasks_next_ms(const struct ph_shell *shell);
 /* A thread is done: book-keeping, then the event to the core. Takes running. */
 void ph_tasks_done(struct ph_shell *shell, struct ph_running *running);
 
+/* ---- facts.c: what the manager is told of this node ---- */
+
+struct ph_probe;
+/* Begins to find out which drivers work here, on a thread: their tools may hang. 0 or -errno. */
+int ph_facts_probe(struct ph_shell *shell);
+/* Fills shell->facts, with the drivers that are known within a moment. 0 or -errno. */
+int ph_facts_make(struct ph_shell *shell);
+/* Tells the core when drivers or guard have become other than they were. */
+void ph_facts_look(struct ph_shell *shell);
+/* Tells the guard the manager's stop_ms when that has changed; ask: anyway, to hear of its watchdog. */
+void ph_facts_tell_guard(struct ph_shell *shell, bool ask);
+void ph_facts_fini(struct ph_shell *shell);
+
 /* ---- shell ---- */
 
 struct ph_shell {
@@ -129,7 +147,11 @@ struct ph_shell {
     struct ph_running *running;
     size_t running_count;
 
-    uint64_t trim_at_ms;     /* next look at the logs */
+    struct ph_hello facts;  /* what the core says in hello, but for what is its own */
+    struct ph_probe *probe; /* under way, or done and not taken; NULL */
+    pthread_t probe_thread;
+    uint64_t guard_stop_ms;  /* the guard was told; 0: not */
+    uint64_t trim_at_ms;     /* next look at the logs, and at the guard's watchdog */
     uint64_t guard_retry_ms; /* 0: connected */
     bool leaving;            /* the node is being drained for --leave */
     bool ending;

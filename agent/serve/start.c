@@ -70,22 +70,45 @@ static int make_core(struct ph_shell *shell, struct ph_error *error)
         .copies_parallel = (int)shell->config.copies_parallel};
     int rv = ph_settings_instance(shell->directory, previous, instance);
     if (rv == 0)
-        rv = ph_settings_hello(&shell->config, shell->directory,
-            ph_stream_server_endpoint(shell->streams), &facts.hello);
+        rv = ph_facts_make(shell);
+    facts.hello = shell->facts; /* borrowed; the core copies it */
     if (rv == 0)
         rv = ph_agent_new(&facts, &shell->core);
-    ph_record_fini(&ph_record_hello, &facts.hello);
     if (rv != 0)
         return ph_error_set(error, PH_FAILED, "--dir", "%s: %s", shell->directory, strerror(-rv));
     return 0;
+}
+
+static int stop_ms_row(void *context, const void *row)
+{
+    const struct ph_meta *meta = row;
+    uint64_t *stop_ms = context;
+    if (strcmp(meta->key, "stop_ms") == 0 && meta->value != NULL) {
+        uint64_t stored = strtoull(meta->value, NULL, 10);
+        if (stored > 0 && stored <= PH_LEASE_MS_MAX)
+            *stop_ms = stored;
+    }
+    return 0;
+}
+
+/* A guard that has to be started goes by what the manager said last; it may have to stop what the one before
+ * left, before the core has loaded anything. */
+static uint64_t stored_stop_ms(struct ph_shell *shell)
+{
+    uint64_t stop_ms = PH_STOP_MS_USUAL;
+    struct ph_error error = {0};
+    /* What cannot be read is said when the core loads it. */
+    (void)ph_store_load(shell->store, &ph_record_meta, stop_ms_row, &stop_ms, &error);
+    return stop_ms;
 }
 
 static int start_guard(struct ph_shell *shell, struct ph_error *error)
 {
     struct ph_guard_settings settings = {.directory = shell->directory,
         .program = shell->guard_program,
-        .stop_ms = PH_STOP_MS_USUAL,
-        .watchdog_device = shell->config.watchdog};
+        .stop_ms = stored_stop_ms(shell),
+        .watchdog_device = shell->config.watchdog,
+        .watchdog_s = (int)shell->config.watchdog_s};
     return ph_guard_connect_with(&settings, &shell->guard, error);
 }
 
@@ -99,6 +122,8 @@ int ph_shell_start(struct ph_shell *shell, struct ph_error *error)
     struct ph_error why = {0};
     find_guard(shell);
     rv = ph_settings_identity(shell->options, shell->config.name, &shell->identity, error);
+    if (rv == 0 && ph_facts_probe(shell) != 0)
+        rv = ph_error_set(error, PH_FAILED, NULL, "no thread to ask the drivers' tools on");
     if (rv == 0)
         rv = open_store(shell, error);
     if (rv == 0 && ph_cgroup_parent(shell->directory, shell->cgroup_parent,
@@ -126,7 +151,7 @@ void ph_shell_stop(struct ph_shell *shell)
         ph_stream_server_stop(&shell->streams);
     ph_store_destroy(&shell->store);
     ph_vms_fini(shell);
-    if (shell->running_count == 0) {
+    if (shell->running_count == 0 && shell->probe == NULL) {
         ph_guard_disconnect(&shell->guard);
         ph_shell_places_fini(shell);
         ph_mailbox_fini(&shell->mailbox);
@@ -135,6 +160,7 @@ void ph_shell_stop(struct ph_shell *shell)
     ph_agent_effects_fini(&shell->deferred);
     free(shell->deferred_after);
     ph_agent_destroy(&shell->core);
+    ph_facts_fini(shell);
     ph_record_fini(&ph_record_agent_config, &shell->config);
 }
 
@@ -231,6 +257,7 @@ void ph_shell_connect_guard(struct ph_shell *shell)
     }
     shell->guard_retry_ms = 0;
     tell_guard_ready(shell);
+    ph_facts_look(shell);
 }
 
 int ph_shell_load(struct ph_shell *shell, struct ph_error *error)

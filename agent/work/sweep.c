@@ -1,7 +1,6 @@
 #include "agent/work/sweep.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 #include "agent/guard/cgroup.h"
@@ -32,7 +31,7 @@ static void scan_visit(const struct ph_process *process, void *argument)
         return;
     scan->found = true;
     if (scan->kill)
-        kill(process->pid, SIGKILL);
+        ph_process_kill(process);
 }
 
 static bool left_marked(const struct ph_sweep *sweep, bool kill_it)

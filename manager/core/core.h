@@ -79,8 +79,9 @@ struct ph_core_config {
     uint64_t retry_ms;       /* first back-off between attempts; doubles up to a minute */
     int moves_parallel;      /* of a drain without --max-parallel */
     int takeovers_per_node;  /* activations under way on one target at a time */
-    bool hold_without_watchdog; /* time alone never frees the pools of a node that has no watchdog */
-    int64_t local_offset_ms; /* local time - UTC, for failback at HH:MM */
+    bool
+        hold_without_watchdog; /* time alone never frees the pools of a node that has no watchdog */
+    int64_t local_offset_ms;   /* local time - UTC, for failback at HH:MM */
 };
 void ph_core_config_default(struct ph_core_config *config);
 

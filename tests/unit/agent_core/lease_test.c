@@ -31,6 +31,32 @@ static void test_hello_until_welcome(void **state)
     world_destroy(&world);
 }
 
+/* What becomes known later, or changes, is told by another hello. */
+static void test_new_facts_are_told(void **state)
+{
+    (void)state;
+    struct world world;
+    char note[] = "the watchdog is busy";
+    world_new(&world);
+    assert_int_equal(ph_agent_stop_ms(world.agent), 0);
+    world_admit(&world, 1, 1);
+    assert_int_equal(ph_agent_stop_ms(world.agent), 500);
+    world_tick(&world);
+    assert_null(world_sent(&world, PH_MSG_HELLO));
+    struct ph_hello facts = {.watchdog_ms = 8000, .kills_by = PH_KILLS_CGROUP, .guard_note = note};
+    struct ph_agent_event event = {.kind = PH_AE_FACTS, .facts = &facts};
+    world_step(&world, &event);
+    const struct ph_hello *hello = world_sent(&world, PH_MSG_HELLO);
+    assert_non_null(hello);
+    assert_int_equal(hello->watchdog_ms, 8000);
+    assert_int_equal(hello->kills_by, PH_KILLS_CGROUP);
+    assert_string_equal(hello->guard_note, note);
+    assert_int_equal(hello->generation, 1);
+    assert_true(hello->lease_left_ms > 0);
+    assert_string_equal(hello->instance, "i1");
+    world_destroy(&world);
+}
+
 static void test_lease_counts_from_the_beat(void **state)
 {
     (void)state;
@@ -362,6 +388,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hello_until_welcome),
+        cmocka_unit_test(test_new_facts_are_told),
         cmocka_unit_test(test_lease_counts_from_the_beat),
         cmocka_unit_test(test_foreign_grants_are_ignored),
         cmocka_unit_test(test_new_term_is_saved_and_said),

@@ -1,29 +1,13 @@
 /* The guard as a process: what it kills, when, and what it survives. */
-#include "tests/unit/guard/fixture.h"
+#include "tests/unit/guard/lease.h"
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-
-static int64_t generation = 0;
-
-/* Begins the next lease, for this long. */
-static uint64_t lease_begin(struct fixture *fixture, uint64_t length_ms)
-{
-    uint64_t deadline_ms = ph_clock_boot_ms() + length_ms;
-    assert_int_equal(ph_lease_begin(fixture->page, ++generation, deadline_ms), 0);
-    return deadline_ms;
-}
-
 /* Ends it now; the guard sleeps until its deadline unless something wakes it. */
 static void lease_end(struct fixture *fixture)
 {
     ph_lease_end(fixture->page);
     assert_int_equal(ph_guard_remove_pool(fixture->guard, "none"), 0);
-}
-
-static void file_of(const struct fixture *fixture, const char *name, char out[PATH_MAX])
-{
-    assert_int_equal(ph_path_join(out, PATH_MAX, fixture->directory, name), 0);
 }
 
 /* A pool with its cgroup, or without one when `marked`. */
@@ -33,14 +17,6 @@ static void pool_add(struct fixture *fixture, const char *pool, bool marked, cha
     if (!marked)
         assert_int_equal(ph_cgroup_make(fixture->parent, pool, cgroup, PATH_MAX), 0);
     assert_int_equal(ph_guard_add_pool(fixture->guard, pool, cgroup, MARK), 0);
-}
-
-static void write_file(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-    close(fd);
 }
 
 static void kills_at_the_deadline(void **state)
@@ -61,8 +37,8 @@ static void kills_at_the_deadline(void **state)
         assert_true(dead_ms >= deadline_ms);
         news_wait(fixture, PH_GUARD_ENDED, &report);
         uint64_t told_ms = ph_clock_boot_ms();
-        assert_int_equal(report.generation, generation);
-        assert_int_equal(atomic_load(&fixture->page->clean), generation);
+        assert_int_equal(report.generation, fixture_generation);
+        assert_int_equal(atomic_load(&fixture->page->clean), fixture_generation);
         assert_int_equal(atomic_load(&fixture->page->deadline_ms), 0);
         print_message("%s: killed %llu ms after the deadline, all of it clean %llu ms after it\n",
             cgroup[0] != '\0' ? "cgroup" : "group and mark",
@@ -160,7 +136,8 @@ static void an_extended_lease_keeps_everything(void **state)
     assert_int_equal(ph_guard_add_group(fixture->guard, "web", pid), 0);
     while (ph_clock_boot_ms() < first_ms + 500) {
         uint64_t now_ms = ph_clock_boot_ms();
-        assert_int_equal(ph_lease_extend(fixture->page, generation, now_ms + 1500, now_ms), 0);
+        assert_int_equal(
+            ph_lease_extend(fixture->page, fixture_generation, now_ms + 1500, now_ms), 0);
         pause_ms(20);
     }
     assert_true(runs(pid));
@@ -169,7 +146,8 @@ static void an_extended_lease_keeps_everything(void **state)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     news_wait(fixture, PH_GUARD_ENDED, &report);
     uint64_t now_ms = ph_clock_boot_ms();
-    assert_int_equal(ph_lease_extend(fixture->page, generation, now_ms + 300, now_ms), -ESTALE);
+    assert_int_equal(
+        ph_lease_extend(fixture->page, fixture_generation, now_ms + 300, now_ms), -ESTALE);
 }
 
 static void outlives_the_agent(void **state)
@@ -179,14 +157,14 @@ static void outlives_the_agent(void **state)
     pid_t workload;
     file_of(fixture, "pids", file);
     uint64_t deadline_ms = ph_clock_boot_ms() + 2000;
-    generation++;
+    fixture_generation++;
     pid_t agent = fork();
     if (agent == 0) {
         /* An agent of its own group, killed with it. */
         setpgid(0, 0);
         struct ph_guard *guard;
         if (ph_guard_connect(fixture->directory, GUARD_PROGRAM, 500, &guard, NULL) != 0 ||
-            ph_lease_begin(ph_guard_page(guard), generation, deadline_ms) != 0 ||
+            ph_lease_begin(ph_guard_page(guard), fixture_generation, deadline_ms) != 0 ||
             ph_cgroup_make(fixture->parent, "web", cgroup, PATH_MAX) != 0 ||
             ph_guard_add_pool(guard, "web", cgroup, MARK) != 0)
             _exit(1);
@@ -205,7 +183,7 @@ static void outlives_the_agent(void **state)
     assert_true(runs(workload));
     WAIT_FOR(!runs(workload));
     assert_true(ph_clock_boot_ms() >= deadline_ms);
-    WAIT_FOR(atomic_load(&fixture->page->clean) == generation);
+    WAIT_FOR(atomic_load(&fixture->page->clean) == fixture_generation);
 }
 
 static void keeps_apart_from_the_agent(void **state)
@@ -253,7 +231,7 @@ static void a_successor_knows_the_table(void **state)
     assert_ptr_equal(ph_guard_page(fixture->guard), fixture->page);
     assert_int_not_equal(guard_pid(fixture), first);
     assert_true(runs(pid));
-    assert_true(ph_lease_valid(fixture->page, generation, ph_clock_boot_ms()));
+    assert_true(ph_lease_valid(fixture->page, fixture_generation, ph_clock_boot_ms()));
     assert_int_equal(ph_guard_remove_pool(fixture->guard, "web"), -EBUSY);
     lease_end(fixture);
     news_wait(fixture, PH_GUARD_ENDED, &report);
@@ -278,20 +256,10 @@ static void a_late_successor_kills_at_once(void **state)
     assert_true(runs(pid)); /* nobody was there */
     assert_int_equal(ph_guard_reconnect(fixture->guard, &error), 0);
     waitpid(pid, NULL, 0);
-    WAIT_FOR(atomic_load(&fixture->page->clean) == generation);
+    WAIT_FOR(atomic_load(&fixture->page->clean) == fixture_generation);
 }
 
 /* A stand-in for a cgroup with a process in it that the kernel cannot end. */
-static void fake_cgroup(
-    const struct fixture *fixture, const char *name, char path[PATH_MAX], const char *populated)
-{
-    char file[PATH_MAX];
-    file_of(fixture, name, path);
-    mkdir(path, 0700);
-    ph_path_join(file, sizeof file, path, "cgroup.events");
-    write_file(file, populated);
-}
-
 static void says_what_is_stuck(void **state)
 {
     struct fixture *fixture = *state;
@@ -306,10 +274,10 @@ static void says_what_is_stuck(void **state)
     news_wait(fixture, PH_GUARD_STUCK, &report);
     assert_true(ph_clock_boot_ms() >= deadline_ms + 500);
     assert_string_equal(report.pool, "disk");
-    assert_int_equal(report.generation, generation);
+    assert_int_equal(report.generation, fixture_generation);
     assert_int_equal(waitpid(pid, NULL, 0), pid); /* the others did not wait for it */
-    assert_true(atomic_load(&fixture->page->clean) < generation);
-    assert_int_equal(ph_lease_begin(fixture->page, generation + 1, UINT64_MAX), -EBUSY);
+    assert_true(atomic_load(&fixture->page->clean) < fixture_generation);
+    assert_int_equal(ph_lease_begin(fixture->page, fixture_generation + 1, UINT64_MAX), -EBUSY);
     assert_int_equal(ph_guard_add_pool(fixture->guard, "web2", "", MARK), -ESTALE);
     /* One that connects later hears of it too. */
     struct ph_guard *second;
@@ -319,7 +287,7 @@ static void says_what_is_stuck(void **state)
     ph_guard_disconnect(&second);
     fake_cgroup(fixture, "fake", fake, "populated 0\n");
     news_wait(fixture, PH_GUARD_ENDED, &report);
-    assert_int_equal(atomic_load(&fixture->page->clean), generation);
+    assert_int_equal(atomic_load(&fixture->page->clean), fixture_generation);
 }
 
 static void kills_one_pool_alone(void **state)
@@ -423,7 +391,7 @@ static void ends_when_told(void **state)
     assert_int_equal(ph_guard_add_group(fixture->guard, "web", pid), 0);
     assert_int_equal(ph_guard_stop(fixture->guard), 0);
     news_wait(fixture, PH_GUARD_ENDED, &report);
-    assert_int_equal(report.generation, generation);
+    assert_int_equal(report.generation, fixture_generation);
     news_wait(fixture, PH_GUARD_GONE, &report);
     assert_false(runs(pid));
     waitpid(pid, NULL, 0);
@@ -466,7 +434,7 @@ static void feeds_the_watchdog_while_safe(void **state)
     ph_guard_disconnect(&fixture->guard);
     file_of(fixture, "watchdog", device);
     write_file(device, "");
-    struct ph_guard_settings settings = {fixture->directory, GUARD_PROGRAM, 100, device};
+    struct ph_guard_settings settings = {fixture->directory, GUARD_PROGRAM, 100, device, 0};
     assert_int_equal(ph_guard_connect_with(&settings, &fixture->guard, NULL), 0);
     fixture->page = ph_guard_page(fixture->guard);
     WAIT_FOR(stat(device, &status) == 0 && status.st_size >= 1);
@@ -534,7 +502,8 @@ static void sweeps_up_after_killed_guards(void **state)
             waitpid(pid, NULL, 0);
         }
     }
-    assert_true(ph_lease_begin(fixture->page, ++generation, UINT64_MAX) == 0); /* its own stands */
+    assert_true(
+        ph_lease_begin(fixture->page, ++fixture_generation, UINT64_MAX) == 0); /* its own stands */
     assert_int_equal(ph_guard_add_pool(fixture->guard, "db", "", MARK), 0);
 }
 
@@ -560,7 +529,7 @@ static void releases_mounts(void **state)
     lease_end(fixture);
     news_wait(fixture, PH_GUARD_STUCK, &report);
     assert_string_equal(report.pool, "web");
-    assert_true(atomic_load(&fixture->page->clean) < generation);
+    assert_true(atomic_load(&fixture->page->clean) < fixture_generation);
     close(busy_fd);
     news_wait(fixture, PH_GUARD_ENDED, &report);
     stat(path, &after);
