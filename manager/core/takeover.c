@@ -102,13 +102,20 @@ void core_takeover_assigned(struct ph_core *core, struct core_pool *pool, int64_
     struct core_node *target = core_find_node(core, pool->row.node);
     const struct core_peer *peer = core_find_peer(pool, pool->row.node);
     struct core_about about = {.pool = pool, .node = target, .job = job};
+    /* The candidate before has made its copy the pool's data, and gave it up again: what was lost on the
+     * way to it stays lost. */
+    bool further = pool->row.created && strcmp(pool->row.home, job->row.node) != 0;
 
     slot_free(core, job); /* of the candidate before */
     core_job_target(core, job, pool->row.node);
     job->slot = true;
     target->takeovers++;
-    job->row.data_loss_ms = loss_ms;
-    job->row.copy_epoch = job->row.copy_sequence = 0;
+    if (further && (loss_ms < 0 || job->row.data_loss_ms < 0))
+        job->row.data_loss_ms = -1;
+    else
+        job->row.data_loss_ms = loss_ms + (further ? job->row.data_loss_ms : 0);
+    if (!further)
+        job->row.copy_epoch = job->row.copy_sequence = 0;
     if (core_copy_usable(peer) && strcmp(pool->row.home, target->row.name) != 0) {
         job->row.copy_epoch = peer->row.epoch;
         job->row.copy_sequence = peer->row.sequence;

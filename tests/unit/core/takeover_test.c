@@ -163,6 +163,29 @@ static void lost_while_it_was_coming_back(void **state)
     fx_free(fx);
 }
 
+/* The one that takes it over comes to nothing, too, and gets it back: the loss on the way to it is told. */
+static void a_loss_stays_a_loss(void **state)
+{
+    struct fixture *fx = web_on_n1(15);
+    int64_t loss_ms;
+
+    (void)state;
+    fx_kill(fx, "n1");
+    while (strcmp(fx_pool_row(fx, "web")->node, "n2") != 0)
+        fx_run(fx, 1);
+    fx_kill(fx, "n2"); /* before it has said that it runs */
+    loss_ms = fx_job_row(fx, 1)->data_loss_ms;
+    assert_in_range(loss_ms, 1, 6000);
+    fx_boot(fx, "n2");
+    fx_run(fx, 3000);
+    assert_string_equal(fx_active_on(fx, "web"), "n2");
+    assert_int_equal(fx_pool_row(fx, "web")->epoch, 3);
+    assert_int_equal(fx_job_row(fx, 1)->state, PH_JOB_SUCCEEDED);
+    assert_int_equal(fx_job_row(fx, 1)->data_loss_ms, loss_ms);
+    assert_int_not_equal(fx_job_row(fx, 1)->copy_epoch, 0);
+    fx_free(fx);
+}
+
 /* Stopped, then its node is lost, then an operator starts it: the older copy it goes on from is told. */
 static void started_from_an_older_copy(void **state)
 {
@@ -371,6 +394,7 @@ int main(void)
         cmocka_unit_test(too_old_a_copy_waits_for_a_word),
         cmocka_unit_test(clean_reboot_within_the_lease),
         cmocka_unit_test(lost_while_it_was_coming_back),
+        cmocka_unit_test(a_loss_stays_a_loss),
         cmocka_unit_test(started_from_an_older_copy),
         cmocka_unit_test(confirmed_dead),
         cmocka_unit_test(fence_device),
