@@ -460,7 +460,9 @@ def one(seed, nodes, loud):
     run = Run(plan, loud)
     try:
         run.run()
-    except BaseException as error:
+    except Exception as error:
+        run.problem(f"{error!r}")
+    except BaseException as error:  # Ctrl-C
         run.problem(f"{error!r}")
         raise
     finally:
