@@ -14,6 +14,12 @@ void core_drain_dirty(struct ph_core *core, struct core_job *drain)
     drain->dirty = true;
 }
 
+void core_drain_again(struct ph_core *core, struct core_job *drain)
+{
+    drain->child_next = 0;
+    core_drain_dirty(core, drain);
+}
+
 void core_drain_child(struct ph_core *core, struct core_job *drain, struct core_job *child)
 {
     if (drain->child_count == drain->child_room) {

@@ -455,6 +455,8 @@ struct core_job *core_drain_begin(struct ph_core *core, struct core_node *node,
     const struct ph_planned_move_list *plan);
 void core_drain_step(struct ph_core *core, struct core_job *drain);
 void core_drain_dirty(struct ph_core *core, struct core_job *drain);
+void core_drain_again(
+    struct ph_core *core, struct core_job *drain); /* its queued moves are tried */
 void core_drain_child(struct ph_core *core, struct core_job *drain, struct core_job *child);
 void core_drain_adopt(
     struct ph_core *core, struct core_pool *pool); /* a pool on a draining node without a job */

@@ -367,10 +367,8 @@ void core_job_due(struct ph_core *core, struct core_job *job)
 
     if (core_job_ended(job))
         return;
-    if (parent != NULL) {
-        parent->child_next = 0; /* its queued children may be tried again */
-        core_drain_dirty(core, parent);
-    }
+    if (parent != NULL)
+        core_drain_again(core, parent);
     if (is_drain(job))
         core_drain_dirty(core, job);
     else if (pool != NULL)

@@ -116,7 +116,8 @@ static void step_planned(struct ph_core *core, struct core_job *job, struct core
     if (index < 0 && only != NULL && is_child(job))
         index = core_move_choose(core, pool, NULL, reason, sizeof reason);
     if (index < 0) {
-        core_job_target(core, job, is_child(job) ? "" : job->row.target);
+        if (is_child(job))
+            core_job_target(core, job, "");
         core_job_set_state(core, job, PH_JOB_QUEUED);
         core_job_step(core, job, "a place: %s", reason);
         core_want(core, pool);
@@ -314,6 +315,24 @@ static void step_returning(struct ph_core *core, struct core_job *job, struct co
 }
 
 /* ---- any phase ---- */
+/* A drain's pool whose node was admitted anew, so that nothing runs there: it goes on there first (schedule.c). */
+static bool comes_back(struct ph_core *core, struct core_job *job, const struct core_pool *pool)
+{
+    const struct core_node *source = core_find_node(core, job->row.node);
+
+    if (!is_child(job) || pool->row.node[0] != '\0' || strcmp(pool->row.home, job->row.node) != 0 ||
+        job->row.cancelling ||
+        (job->row.phase != PH_PHASE_PLANNED && job->row.phase != PH_PHASE_COPYING) ||
+        source == NULL ||
+        (source->row.state != PH_NODE_JOINING && source->row.state != PH_NODE_ONLINE))
+        return false;
+    if (job->row.phase == PH_PHASE_COPYING)
+        phase(core, job, PH_PHASE_PLANNED);
+    core_job_set_state(core, job, PH_JOB_QUEUED);
+    core_job_progress(core, job, 0);
+    return true; /* what the pool waits for is said where it is placed */
+}
+
 static bool ended_elsewhere(struct ph_core *core, struct core_job *job, struct core_pool *pool)
 {
     const char *at = job->row.phase == PH_PHASE_ACTIVATING ? job->row.target : job->row.node;
@@ -334,7 +353,7 @@ void core_move_step(struct ph_core *core, struct core_job *job)
 {
     struct core_pool *pool = core_find_pool(core, job->row.pool);
 
-    if (ended_elsewhere(core, job, pool))
+    if (comes_back(core, job, pool) || ended_elsewhere(core, job, pool))
         return;
     if (job->row.cancelling &&
         (job->row.phase == PH_PHASE_PLANNED || job->row.phase == PH_PHASE_COPYING)) {

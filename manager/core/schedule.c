@@ -26,6 +26,7 @@ static void waits(
     struct ph_core *core, struct core_pool *pool, enum ph_pool_state state, const char *format, ...)
 {
     char text[PH_TEXT_BYTES_MAX + 1];
+    const char *on;
     va_list arguments;
     bool told;
 
@@ -33,13 +34,14 @@ static void waits(
     ph_text_vformat(text, sizeof text, format, arguments);
     va_end(arguments);
     if (state == PH_POOL_UNASSIGNED && pool->row.state == PH_POOL_BLOCKED)
-        state = PH_POOL_BLOCKED;     /* it goes on waiting: no flapping between the two */
+        state = PH_POOL_BLOCKED; /* it goes on waiting: no flapping between the two */
+    on = strncmp(text, "waits for ", 10) == 0 ? text + 10 : text;
     told = pool->row.state != state; /* by the event about the state */
     core_pool_state(core, pool, state, "%s", text);
     if (pool->job != NULL && state != PH_POOL_FAILED && told)
-        core_job_wait(core, pool->job, "%s", text);
+        core_job_wait(core, pool->job, "%s", on);
     else if (pool->job != NULL && state != PH_POOL_FAILED)
-        core_job_step(core, pool->job, "%s", text);
+        core_job_step(core, pool->job, "%s", on);
     if (state != PH_POOL_FAILED)
         core_want(core, pool);
 }
@@ -247,21 +249,32 @@ static bool unsettled(struct ph_core *core, struct core_pool *pool, const struct
     return true;
 }
 
+/* A drain that is under way moves pools, and keeps none down: what came free on the node meanwhile (its
+ * lease ended, say) goes on there, where the newest data is, until it has been moved. */
+static bool being_drained(const struct core_node *home)
+{
+    return home->row.state == PH_NODE_ONLINE && home->drain != NULL;
+}
+
 static void schedule_with_data(struct ph_core *core, struct core_pool *pool)
 {
     struct core_node *home = core_find_node(core, pool->row.home);
     struct choice choice = {0};
     char reason[PH_TEXT_BYTES_MAX + 1] = "";
 
-    if (home != NULL && core_node_available(home) && !given_up(pool, home->row.name)) {
-        core_assign(core, pool, home, "its newest data is there");
+    if (home != NULL && !given_up(pool, home->row.name) &&
+        (core_node_available(home) || being_drained(home))) {
+        core_assign(core, pool, home,
+            home->drain == NULL ? "its newest data is there"
+                                : "its newest data is there; the drain moves it on from there");
         if (pool->job != NULL && pool->job->row.kind == PH_JOB_TAKEOVER)
             core_takeover_assigned(core, pool, 0);
         return;
     }
     if (unsettled(core, pool, home))
         return;
-    if (home != NULL && home->row.state == PH_NODE_JOINING && home->row.admin == PH_ADMIN_ACTIVE &&
+    if (home != NULL && home->row.state == PH_NODE_JOINING &&
+        (home->row.admin == PH_ADMIN_ACTIVE || home->drain != NULL) &&
         !given_up(pool, home->row.name)) {
         /* It comes back, a beat away: the pool stays where it was. */
         waits(core, pool, PH_POOL_UNASSIGNED, "waits for %s, which has the newest data and is %s",

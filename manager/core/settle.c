@@ -111,10 +111,8 @@ void core_attend(struct ph_core *core)
 
     if (core->attention) {
         core->attention = false;
-        for (size_t i = 0; i < core->drain_count; i++) {
-            core->drains[i]->child_next = 0;
-            core_drain_dirty(core, core->drains[i]);
-        }
+        for (size_t i = 0; i < core->drain_count; i++)
+            core_drain_again(core, core->drains[i]);
         if (core->wanting_count > 0)
             wanting_sort(core);
     }

@@ -162,6 +162,27 @@ void core_pool_reason(struct ph_core *core, struct core_pool *pool, const char *
     core_pool_touch(core, pool);
 }
 
+/* Whether the job that brought it there has yet to say how long it was down. */
+static bool counts_downtime(const struct core_job *job)
+{
+    return job != NULL &&
+           (job->row.kind == PH_JOB_TAKEOVER ||
+               (job->row.kind == PH_JOB_MOVE && (job->row.phase == PH_PHASE_ACTIVATING ||
+                                                    job->row.phase == PH_PHASE_RETURNING)));
+}
+
+static void up_again(struct ph_core *core, struct core_pool *pool)
+{
+    struct core_job *drain = pool->job == NULL || pool->job->row.parent == 0
+                                 ? NULL
+                                 : core_find_job(core, pool->job->row.parent);
+
+    if (!counts_downtime(pool->job))
+        pool->down_ms = 0;
+    if (drain != NULL)
+        core_drain_again(core, drain);
+}
+
 void core_pool_state(
     struct ph_core *core, struct core_pool *pool, enum ph_pool_state state, const char *format, ...)
 {
@@ -183,6 +204,8 @@ void core_pool_state(
     ph_assert(allowed(pool_states, (int)pool->row.state, (int)state));
     if (pool->row.state == PH_POOL_ACTIVE && pool->down_ms == 0)
         pool->down_ms = core->now_ms;
+    if (state == PH_POOL_ACTIVE)
+        up_again(core, pool);
     pool->row.state = state;
     pool->row.since = core->wall_ms;
     core_set_text(core, &pool->row.reason, "%s", text);

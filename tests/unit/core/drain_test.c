@@ -81,6 +81,71 @@ static void waits_for_what_will_not_stop(void **state)
     fx_free(fx);
 }
 
+static struct fixture *ranked_on_n1(int copies, uint64_t seed)
+{
+    struct fixture *fx = fx_new(3, seed);
+
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "p%d", i);
+        fx_declare(fx, name, copies, "n1");
+        core_find_pool(fx->core, name)->row.priority = 10 * i;
+    }
+    fx_run(fx, 2000);
+    fx_node(fx, "n1")->cut = true;
+    return fx;
+}
+
+/* Nothing moves while the node is silent; when it is heard again the drain goes on at once, by priority. */
+static void goes_on_when_the_node_is_heard_again(void **state)
+{
+    struct fixture *fx = ranked_on_n1(0, 14);
+    int64_t job;
+
+    (void)state;
+    fx_node(fx, "n1")->deadline_ms += 10000; /* the manager's link alone is broken */
+    fx_run(fx, 1400);
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_SUSPECT);
+    job = drain(fx, 1, 0);
+    fx_run(fx, 100);
+    assert_int_equal(fx_job_row(fx, job + 1)->state, PH_JOB_QUEUED);
+    fx_node(fx, "n1")->cut = false;
+    while (fx_node_row(fx, "n1")->state != PH_NODE_ONLINE)
+        fx_run(fx, FX_STEP_MS);
+    assert_int_equal(fx_job_row(fx, job + 1)->state, PH_JOB_RUNNING);
+    assert_string_equal(fx_job_row(fx, job + 1)->pool, "p2");
+    fx_run(fx, 5000);
+    assert_int_equal(fx_job_row(fx, job)->state, PH_JOB_SUCCEEDED);
+    for (int i = 1; i < 3; i++)
+        assert_true(fx_job_row(fx, job + i)->started_at < fx_job_row(fx, job + i + 1)->started_at);
+    fx_free(fx);
+}
+
+/* Its lease ended, and it is back: its pools go on where their newest data is, and move on from there. */
+static void a_lease_that_ends_in_a_drain_leaves_no_pool_behind(void **state)
+{
+    struct fixture *fx = ranked_on_n1(1, 15);
+    int64_t job = drain(fx, 1, 0);
+
+    (void)state;
+    fx_run(fx, 1500);
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_SUSPECT);
+    fx_node(fx, "n1")->cut = false;
+    fx_run(fx, 10000);
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "p%d", i);
+        if (fx_pool_row(fx, name)->state != PH_POOL_ACTIVE)
+            fail_msg("%s: %s", name, fx_pool_row(fx, name)->reason);
+        assert_string_not_equal(fx_active_on(fx, name), "n1");
+    }
+    assert_int_equal(fx_job_row(fx, job)->state, PH_JOB_SUCCEEDED);
+    assert_int_equal(fx_node_row(fx, "n1")->admin, PH_ADMIN_MAINTENANCE);
+    fx_free(fx);
+}
+
 static void no_place(void **state)
 {
     struct fixture *fx = pools_on_n1(2, 1, 3);
@@ -262,6 +327,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drained),
         cmocka_unit_test(waits_for_what_will_not_stop),
+        cmocka_unit_test(goes_on_when_the_node_is_heard_again),
+        cmocka_unit_test(a_lease_that_ends_in_a_drain_leaves_no_pool_behind),
         cmocka_unit_test(no_place),
         cmocka_unit_test(cancelled),
         cmocka_unit_test(too_late),
