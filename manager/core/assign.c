@@ -143,7 +143,7 @@ void core_pool_active(struct ph_core *core, struct core_pool *pool)
     }
     pool->attempts = 0;
     pool->retry_at_ms = 0;
-    pool->lost_at = 0;
+    pool->lost_ms = 0;
     pool->data_loss_accepted = false;
     ph_texts_fini(&pool->failed_on);
     if (peer->node->row.state == PH_NODE_ONLINE && pool->row.state != PH_POOL_ACTIVE) {

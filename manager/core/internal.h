@@ -126,6 +126,10 @@ struct core_peer {
     int64_t progress;    /* of the copy under way, 0..100 */
     int64_t urgent;      /* asked of the owner: a copy that begins now */
     int64_t urgent_done; /* answered by a complete copy */
+    /* row.as_of by the clock that nobody sets: valid while copied_as_of is row.as_of, that is for copies
+     * that this process was told of. */
+    uint64_t copied_ms;
+    int64_t copied_as_of;
 
     bool ordered; /* an order is wanted; the fields below describe it */
     int64_t order_number;
@@ -171,7 +175,7 @@ struct core_pool {
     bool orders_due;
     /* its node reported this epoch as failed, and the agent has not restarted since */
     int64_t failed_epoch;
-    int64_t lost_at; /* wall: when a lost node's pool came free; 0: it was not lost */
+    uint64_t lost_ms; /* when a lost node's pool came free; 0: it was not lost */
 };
 
 struct core_touched {
@@ -336,8 +340,9 @@ void core_picture_available(struct ph_core *core, const struct core_node *node, 
 void core_unaccount(struct ph_core *core, struct core_peer *peer);
 bool core_node_available(const struct core_node *node); /* online and active: may get new pools */
 bool core_copy_usable(const struct core_peer *peer);
-int64_t core_copy_age_ms(
-    const struct ph_core *core, const struct core_peer *peer); /* INT64_MAX: unknown */
+/* How old a copy is; -1: unknown. core_copy_aged() notes that it is so old now. */
+int64_t core_copy_age_ms(const struct ph_core *core, const struct core_peer *peer);
+void core_copy_aged(const struct ph_core *core, struct core_peer *peer, int64_t age_ms);
 
 /* ---- node.c ---- */
 void core_node_hello(struct ph_core *core, const struct ph_event_in *in);

@@ -203,7 +203,7 @@ static void switch_over(struct ph_core *core, struct core_job *job, struct core_
     source->row.state = PH_REPLICA_COMPLETE;
     source->row.epoch = epoch;
     source->row.sequence = sequence;
-    source->row.as_of = core->wall_ms;
+    core_copy_aged(core, source, 0);
     core_peer_touch(core, source);
     job->row.proof = PH_PROOF_RELEASED;
     core_job_progress(core, job, 75);

@@ -138,9 +138,23 @@ bool core_copy_usable(const struct core_peer *peer)
 
 int64_t core_copy_age_ms(const struct ph_core *core, const struct core_peer *peer)
 {
-    if (peer->row.as_of == 0)
-        return INT64_MAX;
-    return core->wall_ms > peer->row.as_of ? core->wall_ms - peer->row.as_of : 0;
+    const struct ph_replica *row = &peer->row;
+
+    if (row->as_of == 0)
+        return -1;
+    if (row->as_of == peer->copied_as_of)
+        return (int64_t)(core->now_ms - peer->copied_ms);
+    /* All that a former process left is the time of day. One that lies ahead says that it was set back. */
+    return core->wall_ms >= row->as_of ? core->wall_ms - row->as_of : -1;
+}
+
+void core_copy_aged(const struct ph_core *core, struct core_peer *peer, int64_t age_ms)
+{
+    int64_t as_of = core->wall_ms - age_ms;
+
+    peer->row.as_of = as_of > 0 ? as_of : 1;
+    peer->copied_as_of = age_ms <= (int64_t)core->now_ms ? peer->row.as_of : 0;
+    peer->copied_ms = core->now_ms - (uint64_t)age_ms;
 }
 
 size_t core_pool_copies(const struct ph_core *core, const struct core_pool *pool,
@@ -150,6 +164,7 @@ size_t core_pool_copies(const struct ph_core *core, const struct core_pool *pool
 
     for (size_t i = 0; i < pool->peers.count && count < room; i++) {
         const struct core_peer *peer = pool->peers.items[i].value;
+        int64_t age_ms = core_copy_age_ms(core, peer);
 
         if (strcmp(pool->row.node, peer->node->row.name) == 0)
             continue;
@@ -158,7 +173,7 @@ size_t core_pool_copies(const struct ph_core *core, const struct core_pool *pool
         else if (core_copy_usable(peer))
             out[count++] = (struct ph_place_copy){.node = peer->node->row.name,
                 .complete = true,
-                .age_ms = core_copy_age_ms(core, peer)};
+                .age_ms = age_ms < 0 ? INT64_MAX : age_ms};
     }
     return count;
 }

@@ -191,8 +191,6 @@ static void copy_complete(
     struct ph_core *core, struct core_peer *peer, const struct ph_copy_report *report)
 {
     struct ph_replica *row = &peer->row;
-    int64_t as_of = core->wall_ms - report->age_ms;
-
     if (report->urgent > peer->urgent_done)
         peer->urgent_done = report->urgent;
     peer->progress = 100;
@@ -204,7 +202,7 @@ static void copy_complete(
     row->state = PH_REPLICA_COMPLETE;
     row->epoch = report->epoch;
     row->sequence = report->sequence;
-    row->as_of = as_of > 0 ? as_of : 1;
+    core_copy_aged(core, peer, report->age_ms);
     row->bytes = report->bytes;
     if (ph_set_text(&row->hash, report->hash) != 0 || ph_set_text(&row->reason, NULL) != 0)
         core->no_memory = true;

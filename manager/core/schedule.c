@@ -110,11 +110,12 @@ static void equal_copies(
 static int64_t copy_loss_ms(
     const struct ph_core *core, const struct core_pool *pool, const struct core_peer *peer)
 {
-    int64_t until = pool->lost_at != 0 ? pool->lost_at : core->wall_ms;
+    int64_t age_ms = core_copy_age_ms(core, peer);
+    int64_t since_ms = pool->lost_ms != 0 ? (int64_t)(core->now_ms - pool->lost_ms) : 0;
 
-    if (peer->row.as_of == 0)
+    if (age_ms < 0)
         return -1;
-    return until > peer->row.as_of ? until - peer->row.as_of : 0;
+    return age_ms > since_ms ? age_ms - since_ms : 0;
 }
 
 static bool newer(const struct core_peer *a, const struct core_peer *b)
@@ -346,7 +347,7 @@ static void home_point(struct ph_core *core, struct core_pool *pool)
     row->state = PH_REPLICA_COMPLETE;
     row->epoch = report->data_epoch;
     row->sequence = report->data_sequence;
-    row->as_of = core->wall_ms;
+    core_copy_aged(core, peer, 0);
     core_peer_touch(core, peer);
 }
 

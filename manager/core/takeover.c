@@ -81,7 +81,7 @@ void core_takeover_pool(
     struct ph_core *core, struct core_pool *pool, struct core_node *node, enum ph_proof proof)
 {
     begin(core, pool, node, proof);
-    pool->lost_at = core->wall_ms;
+    pool->lost_ms = core->now_ms;
     core_unassign(core, pool, proof, true,
         proof == PH_PROOF_EXPIRED ? "its node was lost" : "its node was fenced");
 }
@@ -92,7 +92,7 @@ void core_takeover_home(
     if (!pool->row.created || pool->row.desired != PH_DESIRED_ACTIVE || pool->job != NULL)
         return;
     begin(core, pool, node, proof);
-    pool->lost_at = core->wall_ms;
+    pool->lost_ms = core->now_ms;
     core_pool_dirty(core, pool);
 }
 

@@ -7,11 +7,10 @@
 
 int64_t core_view_age_ms(const struct ph_core *core, const struct core_peer *peer)
 {
-    if (!peer->stored || peer->row.as_of == 0 ||
+    if (!peer->stored ||
         (peer->row.state != PH_REPLICA_COMPLETE && peer->row.state != PH_REPLICA_FAILING))
         return -1;
-    /* The wall clock may have been set back since. */
-    return core->wall_ms > peer->row.as_of ? core->wall_ms - peer->row.as_of : 0;
+    return core_copy_age_ms(core, peer);
 }
 
 static void view_copy(struct ph_core *core, const struct core_peer *peer, struct ph_copy_view *view)

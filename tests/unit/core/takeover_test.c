@@ -186,6 +186,43 @@ static void a_loss_stays_a_loss(void **state)
     fx_free(fx);
 }
 
+/* How old the copy is that it goes on from does not hang on the time of day, whoever sets it. */
+static void ages_do_not_follow_the_time_of_day(void **state)
+{
+    static const int64_t jumps_ms[] = {-3600000, 3600000, -1000};
+
+    (void)state;
+    for (uint64_t i = 0; i < 3; i++) {
+        struct fixture *fx = web_on_n1(16 + i);
+
+        core_find_pool(fx->core, "web")->row.max_data_loss_s = 60;
+        fx->no_copies = true;
+        fx_run(fx, 10000);
+        fx->wall_ms += jumps_ms[i];
+        fx_kill(fx, "n1");
+        fx_run(fx, 3000);
+        assert_string_equal(fx_active_on(fx, "web"), "n2");
+        assert_in_range(fx_job_row(fx, 1)->data_loss_ms, 10000, 15000);
+        fx_free(fx);
+    }
+}
+
+/* A manager that has just started knows no other clock; when that was set back, the age is unknown, not none. */
+static void an_age_in_the_future_is_unknown(void **state)
+{
+    struct fixture *fx = web_on_n1(20);
+
+    (void)state;
+    fx_manager_stop(fx);
+    fx->wall_ms -= 3600000;
+    fx_kill(fx, "n1");
+    fx_manager_start(fx);
+    fx_run(fx, 5000);
+    assert_string_equal(fx_active_on(fx, "web"), "n2");
+    assert_int_equal(fx_job_row(fx, 1)->data_loss_ms, -1);
+    fx_free(fx);
+}
+
 /* Stopped, then its node is lost, then an operator starts it: the older copy it goes on from is told. */
 static void started_from_an_older_copy(void **state)
 {
@@ -395,6 +432,8 @@ int main(void)
         cmocka_unit_test(clean_reboot_within_the_lease),
         cmocka_unit_test(lost_while_it_was_coming_back),
         cmocka_unit_test(a_loss_stays_a_loss),
+        cmocka_unit_test(ages_do_not_follow_the_time_of_day),
+        cmocka_unit_test(an_age_in_the_future_is_unknown),
         cmocka_unit_test(started_from_an_older_copy),
         cmocka_unit_test(confirmed_dead),
         cmocka_unit_test(fence_device),
