@@ -30,10 +30,10 @@ static void look_at(
         const struct core_peer *peer = pool->peers.items[i].value;
         int64_t age = core_view_age_ms(core, peer);
 
-        if (age < 0 || strcmp(peer->node->row.name, row->node) == 0)
+        if (!core_copy_usable(peer) || strcmp(peer->node->row.name, row->node) == 0)
             continue;
         complete++;
-        if (freshest < 0 || age < freshest)
+        if (age >= 0 && (freshest < 0 || age < freshest))
             freshest = age;
     }
     if (complete < row->copies)
