@@ -128,6 +128,8 @@ static void probe_wait(struct ph_shell *shell)
 
 static enum ph_kill_means kill_means(const struct ph_shell *shell)
 {
+    if (shell->spaces)
+        return PH_KILLS_NAMESPACE;
     return shell->cgroup_parent[0] != '\0' ? PH_KILLS_CGROUP : PH_KILLS_GROUPS;
 }
 

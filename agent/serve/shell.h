@@ -127,6 +127,7 @@ struct ph_shell {
     char directory[PATH_MAX];
     char cgroup_parent[PATH_MAX];
     char guard_program[PATH_MAX];
+    bool spaces; /* each pool in a PID namespace of its own */
     struct ph_agent_config config;
     struct ph_identity_file identity;
     struct ph_store *store;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "agent/serve/shell.h"
+#include "agent/work/space.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -79,6 +80,18 @@ static int make_core(struct ph_shell *shell, struct ph_error *error)
     return 0;
 }
 
+static void find_spaces(struct ph_shell *shell)
+{
+    struct ph_error why = {0};
+    shell->spaces = shell->config.pid_namespaces && shell->cgroup_parent[0] &&
+                    ph_space_probe(shell->directory, &why) == 0;
+    if (!shell->spaces)
+        ph_log(PH_LOG_NOTICE, "no_pid_namespaces", "node=%s reason=\"%s\"", shell->identity.name,
+            !shell->config.pid_namespaces ? "pid_namespaces is false"
+            : !shell->cgroup_parent[0]    ? "they need cgroup v2 beside them"
+                                          : why.message);
+}
+
 static int stop_ms_row(void *context, const void *row)
 {
     const struct ph_meta *meta = row;
@@ -131,6 +144,8 @@ int ph_shell_start(struct ph_shell *shell, struct ph_error *error)
         shell->cgroup_parent[0] = 0;
     if (rv == 0 && !shell->cgroup_parent[0])
         ph_log(PH_LOG_NOTICE, "no_cgroup", "node=%s reason=%s", shell->identity.name, why.message);
+    if (rv == 0)
+        find_spaces(shell);
     if (rv == 0)
         rv = start_guard(shell, error);
     if (rv == 0)

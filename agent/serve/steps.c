@@ -1,8 +1,11 @@
 /* What each kind of task does, on its worker thread. Order of steps is the core's; here is only how. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 #include "agent/serve/shell.h"
+#include "agent/work/space.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
 
 static struct ph_pool_context pool_context(const struct ph_running *running)
@@ -81,13 +84,52 @@ static int activate(struct ph_running *running, bool create)
     return rv;
 }
 
+/* The PID namespace of the task's pool; texts borrow from paths and the task. */
+static int space_settings(struct ph_running *running, char run_directory[PATH_MAX],
+    char marker[128], struct ph_space_settings *settings)
+{
+    const struct ph_shell *shell = running->shell;
+    const char *pool = running->task->order.pool.name;
+    char relative[PH_NAME_BYTES_MAX + 16];
+    ph_text_format(relative, sizeof(relative), "run/work/%s", pool);
+    int rv = ph_path_join(run_directory, PATH_MAX, shell->directory, relative);
+    ph_place_marker(shell, pool, marker, 128);
+    *settings = (struct ph_space_settings){.node = shell->identity.name,
+        .pool = pool,
+        .directory = shell->directory,
+        .run_directory = run_directory,
+        .cgroup = running->cgroup,
+        .marker = marker,
+        .generation = running->task->generation,
+        .guard = shell->guard};
+    return rv;
+}
+
+static int end_space(struct ph_running *running)
+{
+    struct ph_space_settings settings;
+    char run_directory[PATH_MAX], marker[128];
+    /* After a restart of the agent the group is known only where a VM was found running. */
+    if (!running->cgroup[0] && running->shell->cgroup_parent[0] &&
+        ph_cgroup_make(running->shell->cgroup_parent, running->task->order.pool.name,
+            running->cgroup, sizeof(running->cgroup)) != 0)
+        running->cgroup[0] = 0;
+    int rv = space_settings(running, run_directory, marker, &settings);
+    return failed(running, rv != 0 ? rv : ph_space_close(&settings, &running->error),
+        "its PID namespace could not be ended");
+}
+
 static int deactivate(struct ph_running *running)
 {
     const struct ph_pool_driver *driver = pool_driver(running);
     struct ph_pool_context context = pool_context(running);
     if (!driver)
         return -EINVAL;
-    int rv = failed(running, driver->deactivate(&context, &running->error),
+    /* Its init alone is left in there, and has the pool's mounts. */
+    int rv = end_space(running);
+    if (rv != 0)
+        return rv;
+    rv = failed(running, driver->deactivate(&context, &running->error),
         "the pool's data could not be released");
     if (rv != 0)
         return rv;
@@ -192,10 +234,21 @@ static int start_vm(struct ph_running *running)
     if (rv == 0)
         rv = failed(running, workload.driver->check(workload.vm, &running->error),
             "its declaration is wrong");
+    struct ph_space_settings settings;
+    struct ph_space space = {.pid_fd = -1};
+    char run_directory[PATH_MAX], marker[128];
+    if (rv == 0 && running->shell->spaces && running->cgroup[0]) {
+        rv = space_settings(running, run_directory, marker, &settings);
+        rv = failed(running, rv != 0 ? rv : ph_space_open(&settings, &space, &running->error),
+            "it has no PID namespace to start in");
+        workload.context.space = &space;
+    }
     if (rv == 0)
         rv = failed(running,
             workload.driver->start(&workload.context, &running->process, &running->error),
             "it could not be started");
+    if (space.pid_fd >= 0)
+        close(space.pid_fd);
     running->started = rv == 0;
     return rv;
 }

@@ -25,6 +25,9 @@ struct ph_work_context {
     const char *log_path;      /* DIR/log/POOL/VM.log, bounded by PH_WORKLOAD_LOG_BYTES_MAX */
     const char *cgroup;        /* "" when there is none */
     const char *marker;        /* POOLHERD_MARK */
+    const struct ph_space
+        *space; /* the pool's PID namespace (space.h), NULL: none. A driver may leave it
+                                     aside for what has to see the host's processes */
     struct ph_guard *guard;
     const char *log_program; /* poolherd-log; NULL: beside this program's own file */
 };

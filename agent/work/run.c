@@ -145,6 +145,7 @@ static int run(const struct ph_work_context *context, const struct ph_command *c
     struct ph_launch launch = {.command = command,
         .directory = directory,
         .cgroup = cgroup,
+        .space = context->space,
         .in_fd = -1,
         .out_fd = out_fd,
         .page = ph_guard_page(context->guard),

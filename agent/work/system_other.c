@@ -8,6 +8,24 @@ void ph_work_child_plain(void)
 {
 }
 
+int ph_work_space_enter(int init_fd, pid_t *pid_out)
+{
+    (void)init_fd;
+    (void)pid_out;
+    return -ENOTSUP;
+}
+
+int ph_work_space_make(pid_t *pid_out)
+{
+    (void)pid_out;
+    return -ENOTSUP;
+}
+
+int ph_work_space_settle(void)
+{
+    return -ENOTSUP;
+}
+
 int ph_work_pid_open(pid_t pid)
 {
     (void)pid;

@@ -159,7 +159,7 @@ class Node:
                 continue
             try:
                 environment = pathlib.Path("/proc", entry, "environ").read_bytes()
-                if not with_logs and pathlib.Path("/proc", entry, "comm").read_text() == "poolherd-log\n":
+                if not with_logs and pathlib.Path("/proc", entry, "comm").read_text() in ("poolherd-log\n", "poolherd-init\n"):
                     continue
             except OSError:
                 continue

@@ -2,9 +2,10 @@
 import json
 import os
 import pathlib
+import signal
 import time
 
-from harness import BUILD, ClusterTest, alive, await_, kill
+from harness import BUILD, Cluster, ClusterTest, Loopback, alive, await_, kill
 
 
 class Watchdog(ClusterTest):
@@ -176,3 +177,96 @@ class Start(ClusterTest):
         node.go_on()
         await_("its driver is reported", lambda: "directory" in c.node("n1")["drivers"])
         self.assertEqual(node.workload_pids(), pids)
+
+
+class SharedMounts(Loopback):
+    """Each agent with mounts of its own that are shared, as systemd's are: only there are PID namespaces used."""
+
+    def within(self, name, command):
+        return command if name in ("manager", "cli") else ["unshare", "--mount", "--propagation", "shared", "--", *command]
+
+
+class Namespaces(ClusterTest):
+    nodes = 2
+
+    def setUp(self):
+        if os.geteuid() != 0 or not pathlib.Path("/sys/fs/cgroup").exists():
+            self.skipTest("PID namespaces need root and cgroup v2")
+        self.network = SharedMounts()
+        self.cluster = Cluster(self.nodes, network=self.network)
+        if self.cluster.node("n1")["kills_by"] != "namespace":
+            self.cluster.close()
+            self.skipTest("no PID namespaces here: " + self.cluster.node("n1")["kills_by"])
+
+    def inits(self, node):
+        return [pid for pid in node.workload_pids(with_logs=True) if pathlib.Path(f"/proc/{pid}/comm").read_text() == "poolherd-init\n"]
+
+    def declare(self):
+        c = self.cluster
+        c.apply("pools:\n" + c.beacon_pool("p", prefer=["n1"], vms=2))
+        c.await_pool("p", state="active", node="n1")
+        c.await_copy("p", "n2")
+        self.assertEqual(len(c["n1"].workload_pids()), 2)
+        self.assertEqual(len(self.inits(c["n1"])), 1)
+
+    def test_guard_and_agent_killed_at_once(self):
+        c = self.cluster
+        self.declare()
+        node = c["n1"]
+        everything = node.workload_pids()
+        for pid in (node.guard_pid, node.agent_pid):
+            kill(pid)
+        began = time.monotonic()
+        node.process.wait()
+        await_("nothing of the pool is left", lambda: not any(alive(pid) for pid in everything), 5)
+        took = time.monotonic() - began
+        self.assertLess(took, 1.2 + 0.5, "not by the end of the lease")
+        print(f"{took:.2f} s", end=" ", flush=True)
+        c.await_pool("p", state="active", node="n2")
+        node.start()
+        c.await_node("n1", state="online")
+
+    def test_both_hang(self):
+        c = self.cluster
+        self.declare()
+        node = c["n1"]
+        everything = node.workload_pids()  # their init waits in the kernel until the agent has taken note of them
+        stopped = (node.guard_pid, node.agent_pid)
+        try:
+            for pid in stopped:
+                kill(pid, signal.SIGSTOP)
+            await_("nothing of the pool is left", lambda: not any(alive(pid) for pid in everything), 5)
+            c.await_pool("p", state="active", node="n2")
+        finally:
+            for pid in stopped:
+                kill(pid, signal.SIGCONT)
+        c.await_node("n1", state="online")
+
+    def test_guard_and_agent_come_and_go_and_the_pool_runs_on(self):
+        c = self.cluster
+        self.declare()
+        node = c["n1"]
+        pids = sorted(node.workload_pids())
+        for _ in range(3):
+            before = node.guard_pid
+            kill(before)
+            await_("another guard", lambda: (node.guard_pid or before) != before)
+            node.kill_agent()
+            node.start()
+            await_("another agent", lambda: node.agent_pid)
+        time.sleep(2)  # longer than a lease
+        self.assertEqual(sorted(node.workload_pids()), pids)
+        self.assertEqual(c.pool("p")["epoch"], 1)
+        # What is stopped as ordered leaves no namespace behind, also by an agent that did not make it.
+        job = c.cli("pool", "move", "p", "--to", "n2")["job"]
+        self.assertEqual(c.await_job(job)["state"], "succeeded")
+        self.assertEqual(node.workload_pids(with_logs=True), [])
+        self.assertEqual(len(self.inits(c["n2"])), 1)
+
+    def test_a_killed_init_costs_a_restart(self):
+        c = self.cluster
+        self.declare()
+        kill(self.inits(c["n1"])[0])
+        await_("another one", lambda: len(self.inits(c["n1"])) == 1)
+        await_("the workloads run again", lambda: len(c["n1"].workload_pids()) == 2)
+        self.assertEqual(c.pool("p")["node"], "n1")
