@@ -462,10 +462,7 @@ def one(seed, nodes, loud):
         run.run()
     except Exception as error:
         run.problem(f"{error!r}")
-    except BaseException as error:  # Ctrl-C
-        run.problem(f"{error!r}")
-        raise
-    finally:
+    finally:  # after Ctrl-C, too
         harness.KEEP = bool(run.problems)
         run.close()
     again = f"tests/cluster/run --faults --seed {seed}" + (f" --nodes {nodes}" if nodes else "")

@@ -86,6 +86,23 @@ def tree_hash(path):
     return total.hexdigest()
 
 
+def cgroup_root():
+    """Where cgroup v2 is mounted and can be written, or None."""
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        words = line.split()
+        if words[words.index("-") + 1] == "cgroup2" and os.access(words[4], os.W_OK):
+            return pathlib.Path(words[4])
+    return None
+
+
+def remove_cgroup(path):
+    for directory, _, _ in os.walk(path, topdown=False):
+        try:
+            os.rmdir(directory)
+        except OSError:
+            pass  # something is in it
+
+
 class Loopback:
     """Where a cluster's programs run: all of them side by side on loopback addresses. network.Network has
     the same functions and gives each node a network namespace of its own."""
@@ -186,6 +203,14 @@ class Node:
             kill(pid)
         if self.process:
             self.process.wait()
+
+    def forget(self):
+        """Removes the cgroups that a guard left that was killed: named by a hash (FNV-1a) of the directory, agent/guard/cgroup_linux.c."""
+        number, root = 0xcbf29ce484222325, cgroup_root()
+        for byte in os.fsencode(os.path.realpath(self.dir)):
+            number = (number ^ byte) * 0x100000001b3 % 2**64
+        if root:
+            remove_cgroup(root / f"poolherd-{number:016x}")
 
     def kill_agent(self, number=signal.SIGKILL):
         pid = self.agent_pid
@@ -394,6 +419,7 @@ class Cluster:
         self.closed = True
         for node in self.nodes.values():
             node.destroy()
+            node.forget()
         if self.manager and self.manager.poll() is None:
             self.manager.kill()
             self.manager.wait()

@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 
-from harness import BUILD, alive
+from harness import BUILD, alive, cgroup_root, remove_cgroup
 
 RECORDS = pathlib.Path("/run/poolherd-test")
 NAMESPACES = pathlib.Path("/run/netns")
@@ -36,15 +36,6 @@ def command(*words, **options):
     if done.returncode != 0:
         raise OSError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
     return done.stdout
-
-
-def cgroup_root():
-    """Where cgroup v2 is mounted, or None."""
-    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
-        words = line.split()
-        if words[words.index("-") + 1] == "cgroup2" and os.access(words[4], os.W_OK):
-            return pathlib.Path(words[4])
-    return None
 
 
 def unavailable():
@@ -84,14 +75,6 @@ def kill_cgroup(path):
         return
     if not within_limit(lambda: "populated 0" in (path / "cgroup.events").read_text()):
         raise OSError(f"{path}: what is in it does not die")
-
-
-def remove_cgroup(path):
-    for directory, _, _ in os.walk(path, topdown=False):
-        try:
-            os.rmdir(directory)
-        except OSError:
-            pass  # a later run may: nothing is in it
 
 
 def remove(record):

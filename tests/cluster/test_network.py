@@ -1,10 +1,18 @@
 """Faults of the network, of power and of clocks, one by one: each node in a network namespace of its own.
 
-Skipped without root. The random mix of all of them is tests/cluster/run --faults.
+Each is skipped without root. The random mix of all of them is tests/cluster/run --faults.
 """
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
 import time
+import unittest
 
-from harness import ClusterTest, await_
+import network
+from harness import BUILD, ClusterTest, await_
 
 MANAGER = "manager"
 
@@ -104,11 +112,60 @@ class Network(ClusterTest):
         self.assertEqual(self.cluster.await_job(self.cluster.cli("pool", "move", "p0", "--to", "n1")["job"])["state"], "succeeded")
         self.cluster.await_pools(count)
 
-    def test_nothing_is_left_of_a_network(self):
-        import network
-        record = dict(self.network.record)
-        self.cluster.assert_nothing_ran_twice()
-        self.cluster.close()
+
+class Leftovers(unittest.TestCase):
+    """What a test made is gone after it, however it ended; found by what its record names."""
+
+    def setUp(self):
+        reason = network.unavailable()
+        if reason:
+            self.skipTest(reason)
+
+    @staticmethod
+    def record_of(pid):
+        for path in network.RECORDS.glob("*.json"):
+            try:
+                record = json.loads(path.read_text())
+            except (OSError, ValueError):
+                continue
+            if record["pid"] == pid and len(record["namespaces"]) >= 3:
+                return path, record
+        return None
+
+    def assert_nothing_is_left(self, path, record):
         self.assertEqual([name for name in record["namespaces"] if (network.NAMESPACES / name).exists()], [])
-        self.assertFalse((network.RECORDS / f"{self.network.id}.json").exists())
-        self.assertFalse(self.network.group.exists())
+        self.assertEqual([mount for mount in record["mounts"] if os.path.ismount(mount)], [])
+        self.assertFalse(pathlib.Path(record["cgroup"]).exists())
+        self.assertFalse(path.exists())
+
+    def begin(self, *words):
+        process = subprocess.Popen([sys.executable, *words], cwd=pathlib.Path(__file__).parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process, *await_("a network", lambda: self.record_of(process.pid))
+
+    def test_of_a_run_that_was_interrupted(self):
+        process, path, record = self.begin("run", "--build", str(BUILD), "--faults", "--seed", "1", "--nodes", "3")
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=60)
+        self.assert_nothing_is_left(path, record)
+
+    def test_of_a_run_that_was_killed(self):
+        """The next one removes it, and leaves alone what belongs to a run that is still there."""
+        program = ("import network, pathlib, subprocess, time; n = network.Network(); n.mount(n.dir / 'disk', '1m'); n.address('n1', 1); n.address('n2', 2);"
+                   "subprocess.Popen(n.within('n1', ['sleep', '600'])); print(flush=True); time.sleep(600)")
+        process, path, record = self.begin("-c", program)
+        group = pathlib.Path(record["cgroup"])
+        await_("something runs in it", lambda: (group / "n1/cgroup.procs").read_text())
+        network.sweep()
+        self.assertTrue(path.exists())
+        process.kill()
+        process.wait()
+        network.sweep()
+        self.assert_nothing_is_left(path, record)
+
+    def test_of_one_that_was_closed(self):
+        one = network.Network()
+        one.address("n1", 1)
+        one.close()
+        self.assert_nothing_is_left(network.RECORDS / f"{one.id}.json", one.record)
