@@ -212,6 +212,7 @@ void ph_agent_note_refused(struct ph_agent *agent, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void ph_agent_lease_effect(struct ph_agent *agent, int64_t generation, uint64_t deadline_ms);
 void ph_agent_allow(struct ph_agent *agent, const struct ph_order *order);
+void ph_agent_fence_effect(struct ph_agent *agent, const struct ph_fence_run *run);
 void ph_agent_cancel_effect(struct ph_agent *agent, int64_t number);
 void ph_agent_task_effect(struct ph_agent *agent, struct ph_task *task);
 void ph_agent_end(struct ph_agent *agent, const char *reason);
@@ -344,6 +345,9 @@ uint64_t ph_agent_reports_wake_ms(const struct ph_agent *agent, const struct ph_
 /* ---- adopt.c ---- */
 /* After the guard and the survivors have been heard: where does each loaded pool stand? */
 void ph_agent_adopt(struct ph_agent *agent);
+
+/* ---- fence.c ---- */
+void ph_agent_on_fence_run(struct ph_agent *agent, const struct ph_fence_run *run);
 
 /* ---- witness.c ---- */
 void ph_agent_on_promise_ask(struct ph_agent *agent, const struct ph_promise_ask *ask);

@@ -73,6 +73,9 @@ static void on_message(struct ph_agent *agent, const struct ph_agent_event *even
     case PH_MSG_REPORT_OK:
         ph_agent_on_report_ok(agent, event->body);
         break;
+    case PH_MSG_FENCE_RUN:
+        ph_agent_on_fence_run(agent, event->body);
+        break;
     case PH_MSG_PROMISE_ASK:
         ph_agent_on_promise_ask(agent, event->body);
         break;

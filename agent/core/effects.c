@@ -111,6 +111,11 @@ void ph_agent_allow(struct ph_agent *agent, const struct ph_order *order)
     add_value(agent, PH_AF_ALLOW, &ph_record_order, order);
 }
 
+void ph_agent_fence_effect(struct ph_agent *agent, const struct ph_fence_run *run)
+{
+    add_value(agent, PH_AF_FENCE, &ph_record_fence_run, run);
+}
+
 __attribute__((format(printf, 3, 0))) static void note(
     struct ph_agent *agent, enum ph_event_level level, const char *format, va_list arguments)
 {

@@ -83,6 +83,9 @@ static void perform(struct ph_shell *shell, struct ph_agent_effect *effect)
     case PH_AF_ALLOW:
         allow(shell, effect->value);
         break;
+    case PH_AF_FENCE:
+        ph_fence_start(shell, effect->value);
+        break;
     case PH_AF_CANCEL:
         ph_tasks_cancel(shell, effect->number);
         break;

@@ -97,6 +97,8 @@ static void handle_notes(struct ph_shell *shell)
             ph_facts_look(shell);
         } else if (note->kind == PH_NOTE_TASK_DONE) {
             ph_tasks_done(shell, note->running);
+        } else if (note->kind == PH_NOTE_FENCED) {
+            ph_fence_done(shell, note->fenced);
         } else {
             struct ph_task_result result = {.data_epoch = note->epoch, .sequence = note->sequence};
             struct ph_agent_event event = {

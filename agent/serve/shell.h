@@ -24,10 +24,12 @@ enum ph_note_kind {
     PH_NOTE_COMMITTED,
     PH_NOTE_TASK_DONE,
     PH_NOTE_COPY_RECEIVED,
+    PH_NOTE_FENCED,
     PH_NOTE_PROBED /* ph_facts_look() has something to see */
 };
 
 struct ph_running;
+struct ph_fence_here;
 
 struct ph_note {
     struct ph_note *next;
@@ -35,6 +37,7 @@ struct ph_note {
     uint64_t batch; /* COMMITTED */
     enum ph_store_result result;
     struct ph_running *running;       /* TASK_DONE */
+    struct ph_fence_here *fenced;     /* FENCED */
     char pool[PH_NAME_BYTES_MAX + 1]; /* COPY_RECEIVED */
     int64_t epoch, sequence;
     char message[256];
@@ -120,6 +123,10 @@ void ph_facts_look(struct ph_shell *shell);
 void ph_facts_tell_guard(struct ph_shell *shell, bool ask);
 void ph_facts_fini(struct ph_shell *shell);
 
+/* ---- fence.c: fence agents for other nodes ---- */
+void ph_fence_start(struct ph_shell *shell, const struct ph_fence_run *asked); /* is answered */
+void ph_fence_done(struct ph_shell *shell, struct ph_fence_here *here);        /* takes here */
+
 /* ---- shell ---- */
 
 struct ph_shell {
@@ -147,6 +154,7 @@ struct ph_shell {
     struct ph_map vms;    /* key -> struct ph_vm_here */
     struct ph_running *running;
     size_t running_count;
+    size_t fence_count; /* fence agents under way */
 
     struct ph_hello facts;  /* what the core says in hello, but for what is its own */
     struct ph_probe *probe; /* under way, or done and not taken; NULL */

@@ -36,7 +36,7 @@ void core_apply_note(struct core_applying *applying, const char *action, const c
 }
 
 /* One field of a record as JSON text, owned by the caller; NULL without memory. */
-static char *field_json(
+char *core_field_json(
     const struct ph_record *record, const struct ph_field *field, const void *value)
 {
     struct ph_record part = *record;
@@ -59,7 +59,7 @@ static char *field_json(
     return cut;
 }
 
-static bool field_equal(
+bool core_field_equal(
     const struct ph_record *record, const struct ph_field *field, const void *a, const void *b)
 {
     struct ph_record part = *record;
@@ -114,8 +114,8 @@ static char *order_json(const struct ph_vm_spec_list *list)
     for (size_t i = 0; i < list->count; i++)
         whole = whole && ph_texts_add(&only.allow, list->items[i].name) == 0;
     if (whole)
-        text =
-            field_json(&ph_record_pool_spec, ph_record_field(&ph_record_pool_spec, "allow"), &only);
+        text = core_field_json(
+            &ph_record_pool_spec, ph_record_field(&ph_record_pool_spec, "allow"), &only);
     ph_texts_fini(&only.allow);
     return text;
 }
@@ -166,7 +166,7 @@ bool core_apply_diff(struct core_applying *applying, const struct core_pool *cur
     for (size_t i = 0; i < record->field_count; i++) {
         const struct ph_field *field = &record->fields[i];
 
-        if (field_equal(record, field, &before, spec))
+        if (core_field_equal(record, field, &before, spec))
             continue;
         changed = true;
         if (strcmp(field->name, "vms") == 0) {
@@ -174,7 +174,8 @@ bool core_apply_diff(struct core_applying *applying, const struct core_pool *cur
             note_vms(applying, &before, spec);
             continue;
         }
-        char *old = field_json(record, field, &before), *new = field_json(record, field, spec);
+        char *old = core_field_json(record, field, &before),
+             *new = core_field_json(record, field, spec);
 
         core_apply_note(applying, "change", spec->name, field->name, old, new);
         free(old);

@@ -108,6 +108,27 @@ bool core_brake_holds(struct ph_core *core, const struct core_node *node)
     return true;
 }
 
+/* When a manager is cut off, the node that fell silent first is due before the others are called silent. What
+ * is late by half a lease counts: all that were cut off with it are later than that, since a beat is at most a
+ * quarter of a lease. */
+bool core_brake_holds_fence(struct ph_core *core, const struct core_node *node)
+{
+    size_t silent, late = 0;
+
+    if (core_brake_holds(core, node))
+        return true;
+    if (core->brake_lifted)
+        return false;
+    for (size_t i = 0; i < core->nodes.count; i++) {
+        const struct core_node *each = core->nodes.items[i].value;
+
+        late += each->row.state == PH_NODE_ONLINE &&
+                core->now_ms - each->beat_ms >= core->config.timing.lease_ms / 2;
+    }
+    silent = silent_together(core, node->silent_ms);
+    return too_many(core, silent + late, core->online_count + silent);
+}
+
 /* Nodes that waited under a brake may be due. */
 static void look_at_silent_nodes(struct ph_core *core, uint64_t at_ms)
 {

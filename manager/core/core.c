@@ -18,7 +18,8 @@ void ph_core_config_default(struct ph_core_config *config)
         .activation_attempts = 3,
         .retry_ms = 1000,
         .moves_parallel = 4,
-        .takeovers_per_node = 8};
+        .takeovers_per_node = 8,
+        .fence_test_ms = 3600 * 1000};
     ph_timing_profile("default", &config->timing);
 }
 
@@ -189,6 +190,8 @@ int ph_core_load(
         rv = load_vm(core, row, error);
     else if (record == &ph_record_replica)
         rv = load_replica(core, row, error);
+    else if (record == &ph_record_fence_device)
+        rv = core_device_load(core, row, error);
     else if (record == &ph_record_identity)
         rv = core_identity_load(core, row, error);
     else if (record == &ph_record_job)
@@ -217,12 +220,15 @@ static void ready_node(struct ph_core *core, struct core_node *node)
 {
     node->takeover_ms = core_node_told_wait_ms(core, node);
     core_node_decay_arm(core, node);
-    if (!node->row.granting)
+    if (!node->row.granting) {
+        core_fence_ready(core, node);
         return;
+    }
     node->granted = true;
     node->granted_ms = node->beat_ms = node->silent_ms = core->now_ms;
     node->dead_ms = node->settled_ms = core->now_ms + node->takeover_ms;
     core_timer_set(core, &node->lease, core->now_ms + core->config.timing.lease_ms);
+    core_fence_ready(core, node);
 }
 
 static void ready_job(struct ph_core *core, struct core_job *job)
@@ -360,6 +366,9 @@ static void tick(struct ph_core *core)
         case CORE_TIMER_BRAKE:
             core_told_due(core);
             break;
+        case CORE_TIMER_FENCE:
+            core_fence_due(core, timer->owner);
+            break;
         case CORE_TIMER_LOOK:
             break; /* settling goes on where it was */
         }
@@ -389,6 +398,8 @@ static void message(struct ph_core *core, const struct ph_event_in *in)
         core_node_hello(core, in);
     else if (in->type == PH_MSG_LEAVING)
         core_node_leaving(core, in);
+    else if (in->type == PH_MSG_FENCE_RAN)
+        core_fence_ran(core, in->sender, in->body);
     else if (in->type == PH_MSG_VOTE || in->type == PH_MSG_VOTE_ASK || in->type == PH_MSG_PROMISE ||
              in->type == PH_MSG_PROMISE_ASK)
         refuse_witness(core, in);
@@ -430,7 +441,7 @@ int ph_core_step(struct ph_core *core, const struct ph_event_in *event, struct p
         rv = request(core, event);
         break;
     case PH_EV_FENCE_DONE:
-        core_fence_done(core, event);
+        core_fence_ran(core, "manager", event->body);
         break;
     case PH_EV_CONFIG:
         new_config(core, event->config);

@@ -21,7 +21,7 @@ enum ph_event_kind {
     PH_EV_TICK,       /* time passed; the shell has first drained its sockets */
     PH_EV_MESSAGE,    /* an authenticated message of a node (message_type with role AGENT) */
     PH_EV_REQUEST,    /* an authorised operator's message; must be answered exactly once */
-    PH_EV_FENCE_DONE, /* a fence run of effect PH_EF_FENCE ended */
+    PH_EV_FENCE_DONE, /* a call of effect PH_EF_FENCE ended: body is its struct ph_fence_ran */
     PH_EV_CONFIG      /* new timing or limits after SIGHUP */
 };
 
@@ -32,10 +32,8 @@ struct ph_event_in {
     const char *sender; /* MESSAGE: the node; REQUEST: the identity */
     enum ph_role role;  /* REQUEST */
     enum ph_message_type type;
-    const void *body;     /* struct of the type's record; borrowed */
-    uint64_t request;     /* REQUEST: handle for the answer */
-    bool fence_confirmed; /* FENCE_DONE: separately confirmed off */
-    const char *fence_text;
+    const void *body; /* struct of the type's record; borrowed */
+    uint64_t request; /* REQUEST: handle for the answer */
     /* REQUEST invite: a fresh secret, and its hash: the core has neither */
     const char *random_secret;
     const char *random_secret_hash;
@@ -48,7 +46,7 @@ enum ph_effect_kind {
     PH_EF_SEND,   /* to node: type, body; after everything saved so far is durable */
     PH_EF_GRANT,  /* to node: a grant or unwelcome that promises nothing new: sent at once */
     PH_EF_ANSWER, /* to request: type, body; after everything saved so far is durable */
-    PH_EF_FENCE   /* run the node's fence devices (off, then status) */
+    PH_EF_FENCE   /* run a fence agent here: value is its struct ph_fence_run */
 };
 
 struct ph_effect {
@@ -82,6 +80,7 @@ struct ph_core_config {
     bool
         hold_without_watchdog; /* time alone never frees the pools of a node that has no watchdog */
     int64_t local_offset_ms;   /* local time - UTC, for failback at HH:MM */
+    uint64_t fence_test_ms;    /* between two tests of each fence device by itself; 0: none */
 };
 void ph_core_config_default(struct ph_core_config *config);
 
@@ -90,7 +89,7 @@ int ph_core_new(const struct ph_core_config *config, int64_t term, const char *m
     const char *cluster_id, struct ph_core **core_out);
 void ph_core_destroy(struct ph_core **core);
 
-/* Start-up: one call per stored row of meta, node, pool, vm, replica, identity and of jobs that have
+/* Start-up: one call per stored row of meta, node, pool, vm, replica, identity, fence_device and of jobs that have
  * not ended (ascending by id), in that order; then ph_core_ready(), which begins the quiet start at now_ms and may give
  * effects (orders are only sent once the nodes say hello). Unusable rows: -EINVAL with *error. */
 int ph_core_load(
@@ -104,6 +103,9 @@ int ph_core_step(struct ph_core *core, const struct ph_event_in *event, struct p
 
 /* When the next tick is due at the latest (CLOCK_BOOTTIME ms); UINT64_MAX: never. */
 uint64_t ph_core_next_deadline_ms(const struct ph_core *core);
+
+/* Whether a call that waited for a commit is still wanted: asked just before it is made. */
+bool ph_core_fence_wanted(const struct ph_core *core, const struct ph_fence_run *run);
 
 /* The identity bound to a key, and by name; NULL when there is none. Borrowed, until the next step. */
 const struct ph_identity *ph_core_identity_by_key(

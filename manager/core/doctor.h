@@ -18,6 +18,7 @@ void core_broken(struct core_doctor *doctor, const char *guarantee, const char *
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 void core_find_nodes(struct core_doctor *doctor);
+void core_find_fencing(struct core_doctor *doctor); /* fence_view.c */
 void core_find_pools(struct core_doctor *doctor);
 void core_find_last_resorts(struct core_doctor *doctor);
 

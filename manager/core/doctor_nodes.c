@@ -37,27 +37,6 @@ static void find_count(struct core_doctor *doctor)
             "lost, in maintenance, quarantined or not admitted: %s", core_names_said(&away));
 }
 
-static void find_fencing(struct core_doctor *doctor)
-{
-    const struct ph_core *core = doctor->core;
-    struct core_names without = {0};
-
-    for (size_t i = 0; i < core->nodes.count; i++) {
-        const struct core_node *node = core->nodes.items[i].value;
-
-        /* No node has one yet: the inventory has no place for fence devices in this version. */
-        if (node->row.admin != PH_ADMIN_RETIRED)
-            core_names_add(&without, node->row.name);
-    }
-    if (without.count > 0)
-        core_broken(doctor, "fence-devices",
-            "the wait is safe without them; an operator who knows that a node is off can end it at "
-            "once: poolherd node fence NAME --confirm-dead NAME",
-            "nodes without a fence device: %s; when one falls silent its pools wait %llu ms for "
-            "its lease to end",
-            core_names_said(&without), (unsigned long long)core->takeover_ms);
-}
-
 static void find_unknown_sizes(struct core_doctor *doctor)
 {
     const struct ph_core *core = doctor->core;
@@ -174,7 +153,7 @@ void core_find_nodes(struct core_doctor *doctor)
 {
     find_count(doctor);
     find_capacity(doctor);
-    find_fencing(doctor);
+    core_find_fencing(doctor);
     find_unknown_sizes(doctor);
     find_versions(doctor);
 }

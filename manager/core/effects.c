@@ -108,12 +108,10 @@ void core_grant(struct ph_core *core, const char *node, enum ph_message_type typ
     effect_message(core, effect_add(core, core->effects, PH_EF_GRANT), node, 0, type, body);
 }
 
-void core_fence(struct ph_core *core, const char *node)
+void core_fence(struct ph_core *core, const char *node, const struct ph_fence_run *run)
 {
-    struct ph_effect *effect = effect_add(core, &core->later, PH_EF_FENCE);
-
-    if (effect != NULL)
-        ph_text_format(effect->node, sizeof effect->node, "%s", node);
+    effect_message(
+        core, effect_add(core, &core->later, PH_EF_FENCE), node, 0, PH_MSG_FENCE_RUN, run);
 }
 
 void core_answer(

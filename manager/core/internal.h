@@ -60,6 +60,7 @@ enum core_timer_kind {
     CORE_TIMER_POOL,  /* a pool is looked at again (retry, failback at a time of day) */
     CORE_TIMER_JOB,   /* a drain's deadline */
     CORE_TIMER_BRAKE, /* the automatic pause is looked at again */
+    CORE_TIMER_FENCE, /* a fence run goes on, or may begin */
     CORE_TIMER_LOOK   /* wanting pools are looked at again */
 };
 struct core_timer {
@@ -102,12 +103,12 @@ struct core_node {
     uint64_t takeover_ms;
     uint64_t hello_ms; /* newest hello that was welcomed */
     struct core_timer lease, decay;
-    struct core_job *drain;   /* unfinished drain or retire of this node */
-    struct core_job *fence;   /* unfinished fence job */
-    int64_t fence_generation; /* admission that the fence run under way is about */
-    size_t takeovers;         /* activations of take-overs under way here */
-    uint64_t refused_ms;      /* last event about a duplicate identity: at most one per lease */
-    bool held_said;           /* that its pools are not taken over by time alone */
+    struct core_job *drain;       /* unfinished drain or retire of this node */
+    struct core_job *fence;       /* unfinished fence job */
+    struct core_fencing *fencing; /* its fence devices; NULL: it never had any (fencing.h) */
+    size_t takeovers;             /* activations of take-overs under way here */
+    uint64_t refused_ms;          /* last event about a duplicate identity: at most one per lease */
+    bool held_said;               /* that its pools are not taken over by time alone */
     bool stray_said; /* the event about data of unknown pools was written for this instance */
 };
 
@@ -223,6 +224,7 @@ struct ph_core {
     size_t job_ended; /* how many of them have ended */
 
     int64_t last_event_id, last_job_id, last_order_number;
+    int64_t fence_number; /* of the last call of a fence agent */
     struct core_timers timers;
     struct ph_place_node *picture; /* picture[i] is nodes.items[i] */
     size_t picture_room;
@@ -305,7 +307,8 @@ void core_answer_done(struct ph_core *core, const struct ph_event_in *in, int64_
 int core_problem(struct ph_core *core, const struct ph_event_in *in, enum ph_code code,
     const char *field, const char *format, ...) __attribute__((format(printf, 5, 6)));
 void core_send_take(struct ph_core *core, const char *node, enum ph_message_type type, void *body);
-void core_fence(struct ph_core *core, const char *node); /* after the saves */
+/* One call of a fence agent by the manager itself, after the saves. */
+void core_fence(struct ph_core *core, const char *node, const struct ph_fence_run *run);
 
 /* An event row. NULL for what does not apply. `about` may be zeroed. */
 struct core_about {
@@ -374,6 +377,8 @@ const char *core_pause_reason(const struct ph_core *core); /* NULL: automatic ta
 void core_brake_check(struct ph_core *core); /* after a node's state changed: may let go */
 bool core_brake_holds(
     struct ph_core *core, const struct core_node *node); /* before a node becomes lost */
+/* The same before anything is switched off: nodes that are late, though not silent yet, count as well. */
+bool core_brake_holds_fence(struct ph_core *core, const struct core_node *node);
 void core_brake_lost(struct ph_core *core, uint64_t silent_ms);
 void core_brake_release(struct ph_core *core);
 void core_outdated(struct ph_core *core, const struct core_node *node, int64_t term);
@@ -465,8 +470,20 @@ void core_drain_again(
 void core_drain_child(struct ph_core *core, struct core_job *drain, struct core_job *child);
 void core_drain_adopt(
     struct ph_core *core, struct core_pool *pool); /* a pool on a draining node without a job */
-void core_fence_done(struct ph_core *core, const struct ph_event_in *in);
+/* ---- fence.c, fence_run.c, fence_apply.c, fence_view.c: see fencing.h ---- */
+int core_device_load(
+    struct ph_core *core, const struct ph_fence_device *row, struct ph_error *error);
+void core_fence_ready(struct ph_core *core, struct core_node *node);
 void core_fence_resume(struct ph_core *core, struct core_job *job);
+/* A call has ended that `from` (a node, or "manager") made. */
+void core_fence_ran(struct ph_core *core, const char *from, const struct ph_fence_ran *ran);
+void core_fence_due(struct ph_core *core, struct core_node *node);
+void core_fence_follow(struct ph_core *core, struct core_node *node); /* its state has changed */
+void core_fence_abort(struct ph_core *core, struct core_node *node, const char *why);
+int core_fence_cancel(struct ph_core *core, const struct ph_event_in *in, struct core_job *job);
+size_t core_fence_test(struct ph_core *core, struct core_node *node); /* how many were asked */
+void core_fencing_free(struct ph_core *core, struct core_node *node);
+void core_fencing_forget(struct ph_core *core, struct core_node *node); /* also the rows */
 void core_operate_step(
     struct ph_core *core, struct core_job *job); /* start, stop, remove: may forget the pool */
 bool core_removing(const struct core_pool *pool);
@@ -529,6 +546,8 @@ core_handler ph_request_status, ph_request_node_list, ph_request_node_show, ph_r
     ph_request_story, ph_request_doctor, ph_request_query, ph_request_identity_list,
     ph_request_identity_revoke;
 /* move.c, drain.c, fence.c, operate.c */
+core_handler ph_request_fence_on, ph_request_fence_test, ph_request_fence_apply,
+    ph_request_fence_list;
 core_handler ph_request_drain, ph_request_resume, ph_request_fence, ph_request_retire,
     ph_request_pool_move, ph_request_pool_start, ph_request_pool_stop, ph_request_pool_remove,
     ph_request_job_cancel, ph_request_pause, ph_request_unpause;

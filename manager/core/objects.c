@@ -67,6 +67,7 @@ void core_node_free(struct ph_core *core, struct core_node *node)
 {
     core_timer_clear(core, &node->lease);
     core_timer_clear(core, &node->decay);
+    core_fencing_free(core, node);
     ph_record_fini(&ph_record_node, &node->row);
     ph_map_fini(&node->peers);
     free(node);
@@ -74,6 +75,7 @@ void core_node_free(struct ph_core *core, struct core_node *node)
 
 void core_node_forget(struct ph_core *core, struct core_node *node)
 {
+    core_fencing_forget(core, node);
     while (node->peers.count > 0) {
         struct core_peer *peer = node->peers.items[node->peers.count - 1].value;
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): core_peer_forget() took the last one out of the map */

@@ -295,9 +295,7 @@ int ph_request_job_cancel(struct ph_core *core, const struct ph_event_in *in)
             (long long)asked->id, ph_enum_word(&ph_enum_job_state, (int)job->row.state));
     switch (job->row.kind) {
     case PH_JOB_FENCE:
-        return core_problem(core, in, PH_STATE_FORBIDS, "id",
-            "job %lld is fencing %s; its device cannot be stopped half-way", (long long)asked->id,
-            job->row.node);
+        return core_fence_cancel(core, in, job);
     case PH_JOB_DRAIN:
     case PH_JOB_RETIRE:
         core_command(

@@ -71,6 +71,11 @@ int core_apply_check(struct core_applying *applying);
  * whether anything would. */
 bool core_apply_diff(struct core_applying *applying, const struct core_pool *current,
     const struct ph_pool_spec *spec, bool *vms_changed_out);
+/* One field of a record as JSON text, owned by the caller (NULL without memory); and whether two have it alike. */
+char *core_field_json(
+    const struct ph_record *record, const struct ph_field *field, const void *value);
+bool core_field_equal(
+    const struct ph_record *record, const struct ph_field *field, const void *a, const void *b);
 void core_apply_note(struct core_applying *applying, const char *action, const char *pool,
     const char *field, const char *before, const char *after);
 

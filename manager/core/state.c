@@ -123,6 +123,7 @@ void core_node_state(
             kinds[state], &about, "%s", text);
         core_picture_node(core, node);
         core_brake_check(core);
+        core_fence_follow(core, node);
     }
     core_node_touch(core, node);
 }

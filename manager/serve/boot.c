@@ -161,6 +161,7 @@ static int core_fill(struct serve_manager *manager, struct ph_error *error)
         {&ph_record_vm, ""},
         {&ph_record_replica, ""},
         {&ph_record_identity, ""},
+        {&ph_record_fence_device, ""},
         {&ph_record_job, "WHERE state IN ('queued', 'running') ORDER BY id"},
     };
     size_t i, total = 0;

@@ -9,6 +9,7 @@
 #include "db/store.h"
 #include "manager/core/core.h"
 #include "manager/serve/commits.h"
+#include "manager/serve/fencer.h"
 #include "manager/serve/house.h"
 #include "manager/serve/outbox.h"
 #include "manager/serve/pace.h"
@@ -51,6 +52,7 @@ struct serve_manager {
     struct serve_requests requests;
     struct serve_outbox outbox;
     struct serve_workers *workers;
+    struct serve_fencer *fencer;
     struct serve_result *blocked; /* parts whose asker's queue was full */
     uint64_t pass;                /* number of the present look at them */
     struct serve_quiet quiet_unknown, quiet_malformed, quiet_refused, quiet_unsent;
@@ -95,6 +97,8 @@ void serve_deliver(struct serve_manager *manager);
 void serve_refuse_all(struct serve_manager *manager, const char *reason);
 /* What the workers have ready. Returns whether some of it has to be tried again soon. */
 bool serve_collect(struct serve_manager *manager);
+/* Answers of fence agents that were run here. */
+void serve_fenced(struct serve_manager *manager);
 
 /* reload.c */
 void serve_reload(struct serve_manager *manager);

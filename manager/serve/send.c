@@ -104,15 +104,39 @@ static void answer_deliver(struct serve_manager *manager, struct serve_letter *l
     serve_send(manager, &letter->peer, letter->type, letter->id, letter->body);
 }
 
-/* No fence device can be configured yet, and the core has to hear so. */
-static void fence_run(struct serve_manager *manager, const char *node)
+/* What waited for the disk may have become pointless: the node has come back, or the run was given up. */
+static void fence_run(struct serve_manager *manager, struct serve_letter *letter)
 {
-    char text[128];
-    struct ph_event_in event = {
-        .kind = PH_EV_FENCE_DONE, .sender = node, .fence_confirmed = false, .fence_text = text};
+    struct ph_fence_run *run = letter->body;
 
-    ph_text_format(text, sizeof text, "no fence device is configured for %s", node);
-    serve_step(manager, &event);
+    if (!ph_core_fence_wanted(manager->core, run)) {
+        return;
+    }
+    ph_log(PH_LOG_NOTICE, "fence_call", "node=%s device=%s agent=%s action=%s number=%lld",
+        run->node, run->device, run->agent, ph_enum_word(&ph_enum_fence_action, (int)run->action),
+        (long long)run->number);
+    if (serve_fencer_give(manager->fencer, run) != 0) {
+        manager->failed = true;
+    }
+}
+
+void serve_fenced(struct serve_manager *manager)
+{
+    struct serve_fence_call *call = serve_fencer_take(manager->fencer);
+
+    while (call != NULL) {
+        struct serve_fence_call *next = call->next;
+        struct ph_event_in event = {.kind = PH_EV_FENCE_DONE, .body = &call->ran};
+
+        ph_log(PH_LOG_NOTICE, "fence_answer",
+            "node=%s device=%s action=%s power=%s took_ms=%lld number=%lld text=%s", call->ran.node,
+            call->ran.device, ph_enum_word(&ph_enum_fence_action, (int)call->ran.action),
+            ph_enum_word(&ph_enum_power_state, (int)call->ran.power), (long long)call->ran.took_ms,
+            (long long)call->ran.number, call->ran.reason != NULL ? call->ran.reason : "");
+        serve_step(manager, &event);
+        serve_fence_call_destroy(&call);
+        call = next;
+    }
 }
 
 void serve_deliver(struct serve_manager *manager)
@@ -126,7 +150,7 @@ void serve_deliver(struct serve_manager *manager)
             serve_send_node(manager, letter.node, letter.has_peer ? &letter.peer : NULL,
                 letter.type, letter.body);
         } else {
-            fence_run(manager, letter.node);
+            fence_run(manager, &letter);
         }
         serve_letter_fini(&letter);
     }

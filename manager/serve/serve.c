@@ -91,6 +91,9 @@ static int start(struct serve_manager *manager, struct ph_error *error)
     if (rv == 0) {
         rv = serve_workers_new(
             manager->house.database, manager->store, &manager->wakeup, &manager->workers);
+        if (rv == 0) {
+            rv = serve_fencer_new(&manager->wakeup, &manager->fencer);
+        }
         if (rv != 0) {
             ph_error_set(error, PH_FAILED, NULL, "cannot start threads: %s", strerror(-rv));
         }
@@ -230,6 +233,7 @@ static int loop(struct serve_manager *manager)
         }
         drained = drain(manager);
         blocked = serve_collect(manager);
+        serve_fenced(manager);
         if (tick_allowed(manager, drained, ticked_ms)) {
             ticked_ms = serve_now_ms(manager);
             if (ph_core_next_deadline_ms(manager->core) <= ticked_ms) {
@@ -239,7 +243,6 @@ static int loop(struct serve_manager *manager)
         }
         serve_submit(manager);
         serve_deliver(manager);
-        serve_submit(manager); /* delivering runs fence events, which save */
         dropped_log(manager);
         serve_trim(manager);
         if (manager->failed) {
@@ -283,8 +286,8 @@ static void destroy(struct serve_manager *manager)
         manager->blocked = result->next;
         serve_result_done(manager->workers, &result);
     }
-    if (!serve_workers_destroy(&manager->workers)) {
-        return; /* all is stored (finish()); the process ends with the query */
+    if (!serve_fencer_destroy(&manager->fencer) || !serve_workers_destroy(&manager->workers)) {
+        return; /* all is stored (finish()); the process ends with the query, or without the agent */
     }
     ph_batch_destroy(&manager->batch);
     ph_store_destroy(&manager->store);

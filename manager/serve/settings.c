@@ -24,6 +24,7 @@ static int defaults_set(struct ph_manager_config *file)
     file->retry_ms = (int64_t)core.retry_ms;
     file->moves_parallel = core.moves_parallel;
     file->takeovers_per_node = core.takeovers_per_node;
+    file->fence_test_interval_s = (int64_t)(core.fence_test_ms / 1000);
     file->history_days = 30;
     file->events_days = 90;
     file->jobs_days = 90;
@@ -97,6 +98,7 @@ static int settings_make(struct serve_settings *settings, struct ph_error *error
     core->moves_parallel = (int)file->moves_parallel;
     core->takeovers_per_node = (int)file->takeovers_per_node;
     core->hold_without_watchdog = file->without_watchdog == PH_WITHOUT_WATCHDOG_HOLD;
+    core->fence_test_ms = (uint64_t)file->fence_test_interval_s * 1000;
     core->local_offset_ms = ph_clock_local_offset_ms(ph_clock_wall_ms());
     rv = timing_make(file, &core->timing, error);
     return rv != 0 ? rv : log_level_find(file->log_level, &settings->log_level, error);

@@ -32,7 +32,8 @@
     F(T, INT, jobs_days, none, PH_OPT, 1, 36500, "how long ended jobs are kept")                   \
     F(T, INT, agents_expected, none, PH_OPT, 1, PH_NODES_MAX, "sizes sockets, backlog and I/O threads") \
     F(T, NAME, log_level, none, PH_OPT, 0, 63, "error, warning, notice, info, debug")              \
-    F(T, ENUM, without_watchdog, without_watchdog, PH_OPT, 0, 0, "silent nodes that have none: accept or hold")
+    F(T, ENUM, without_watchdog, without_watchdog, PH_OPT, 0, 0, "silent nodes that have none: accept or hold") \
+    F(T, INT, fence_test_interval_s, none, PH_OPT, 0, 31536000, "how often each fence device is asked for its status; 0: never")
 
 #define PH_FIELDS_agent_config(F, T)                                                               \
     F(T, NAME, name, none, PH_OPT, 0, 63, "the node's name; must be the invitation's")             \

@@ -110,6 +110,7 @@ static void set_up(struct sim *sim)
     manager->jobs.record = &ph_record_job;
     manager->identities.record = &ph_record_identity;
     manager->metas.record = &ph_record_meta;
+    manager->fence_devices.record = &ph_record_fence_device;
     for (int i = 0; i < sim->options.pools; i++) {
         (void)ph_text_format(sim->pools[i].name, sizeof(sim->pools[i].name), "pool%02d", i);
     }

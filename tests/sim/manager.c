@@ -10,7 +10,8 @@
 static struct sim_table *table_of(struct sim_manager *manager, const struct ph_record *record)
 {
     struct sim_table *tables[] = {&manager->nodes, &manager->pools, &manager->vms,
-        &manager->replicas, &manager->jobs, &manager->identities, &manager->metas};
+        &manager->replicas, &manager->jobs, &manager->identities, &manager->metas,
+        &manager->fence_devices};
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         if (tables[i]->record == record) {
             return tables[i];
@@ -56,32 +57,6 @@ static void save(struct sim *sim, const struct sim_out *out)
     }
 }
 
-static void fence_done(struct sim *sim, struct sim_event *event)
-{
-    struct sim_manager *manager = &sim->manager;
-    if (manager->core == NULL || event->life != manager->life) {
-        return;
-    }
-    struct ph_event_in in = {.kind = PH_EV_FENCE_DONE,
-        .sender = sim->nodes[event->node].name,
-        .fence_confirmed = event->vm != 0,
-        .fence_text = event->vm != 0 ? "off" : "the device does not answer"};
-    sim_manager_step(sim, &in);
-}
-
-static void fence(struct sim *sim, const char *name)
-{
-    int node = sim_node_index(sim, name);
-    bool works = !sim->storm || sim_chance(sim, 0.8);
-    uint64_t takes_us = sim_between(sim, 500 * SIM_MS, 5 * SIM_SECOND);
-    if (works) {
-        sim_node_power_off(sim, node, takes_us + sim_between(sim, SIM_SECOND, 60 * SIM_SECOND));
-    }
-    sim_at(sim, sim->now_us + takes_us,
-        (struct sim_event){
-            .run = fence_done, .node = node, .vm = works, .life = sim->manager.life});
-}
-
 static void perform(struct sim *sim, const struct sim_out *out)
 {
     if (sim_tracing(sim) && out->what != PH_EF_FENCE) {
@@ -97,7 +72,9 @@ static void perform(struct sim *sim, const struct sim_out *out)
         sim_operator_answer(sim, out->request, out->type, out->value);
         break;
     case PH_EF_FENCE:
-        fence(sim, out->node);
+        if (ph_core_fence_wanted(sim->manager.core, out->value)) {
+            sim_fence_run(sim, SIM_MANAGER, out->value);
+        }
         break;
     default:
         break;
@@ -322,6 +299,7 @@ void sim_manager_start(struct sim *sim)
     load(sim, &manager->vms);
     load(sim, &manager->replicas);
     load(sim, &manager->identities);
+    load(sim, &manager->fence_devices);
     load(sim, &manager->metas);
     load(sim, &manager->jobs);
     ph_effects_clear(&manager->effects);
@@ -344,7 +322,8 @@ void sim_manager_fini(struct sim *sim)
     ph_effects_fini(&manager->effects);
     ph_core_destroy(&manager->core);
     struct sim_table *tables[] = {&manager->nodes, &manager->pools, &manager->vms,
-        &manager->replicas, &manager->jobs, &manager->identities, &manager->metas};
+        &manager->replicas, &manager->jobs, &manager->identities, &manager->metas,
+        &manager->fence_devices};
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         sim_table_fini(tables[i]);
     }

@@ -178,6 +178,14 @@ static void fence_node(struct sim *sim, int node)
     (void)ask(sim, PH_MSG_FENCE, &request);
 }
 
+static void declare_fencing(struct sim *sim, int node)
+{
+    struct ph_fence_apply apply = {0};
+    sim_fence_declare(sim, node, &apply);
+    (void)ask(sim, PH_MSG_FENCE_APPLY, &apply);
+    ph_record_fini(&ph_record_fence_apply, &apply);
+}
+
 static void cancel_something(struct sim *sim)
 {
     size_t count = sim->manager.jobs.rows.count;
@@ -198,7 +206,7 @@ static void command(struct sim *sim, struct sim_event *event)
     int pool = (int)sim_random(sim, (uint64_t)sim->options.pools);
     int node = (int)sim_random(sim, (uint64_t)sim->options.nodes);
     struct ph_nothing nothing = {0};
-    switch (sim_random(sim, 20)) {
+    switch (sim_random(sim, 22)) {
     case 0:
     case 1:
         apply_some(sim, false);
@@ -234,6 +242,10 @@ static void command(struct sim *sim, struct sim_event *event)
     case 16:
     case 17:
         cancel_something(sim);
+        break;
+    case 20:
+    case 21:
+        declare_fencing(sim, node);
         break;
     case 18:
         (void)ask(sim, sim_chance(sim, 0.3) ? PH_MSG_PAUSE : PH_MSG_UNPAUSE, &nothing);

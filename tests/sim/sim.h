@@ -169,7 +169,7 @@ struct sim_manager {
     int64_t crash_after;
     struct ph_effects effects;
     struct sim_outbox outbox;
-    struct sim_table nodes, pools, vms, replicas, jobs, identities, metas;
+    struct sim_table nodes, pools, vms, replicas, jobs, identities, metas, fence_devices;
     int64_t last_event_id, last_job_id;
     uint64_t last_request;
 };
@@ -280,6 +280,12 @@ void sim_operator_answer(
     struct sim *sim, uint64_t request, enum ph_message_type type, const void *body);
 void sim_operator_calm(struct sim *sim);    /* puts right what only a person can */
 void sim_operator_declare(struct sim *sim); /* every pool, once, at the first start */
+
+/* ---- fence.c ---- */
+/* Some devices of a node into a declaration. */
+void sim_fence_declare(struct sim *sim, int node, struct ph_fence_apply *apply);
+void sim_fence_run(
+    struct sim *sim, int from, const struct ph_fence_run *run); /* by the manager or a node */
 
 /* ---- faults.c ---- */
 void sim_faults_start(struct sim *sim);

@@ -33,6 +33,7 @@ struct world {
     uint64_t page_deadline_ms;
     int64_t order_number, report_number;
     struct ph_order allowed; /* newest PH_AF_ALLOW */
+    int fences;              /* PH_AF_FENCE so far */
     int allow_count;
     bool ended;
     int copies_parallel;
@@ -128,6 +129,9 @@ static inline void world_perform(struct world *world, struct ph_agent_effect *ef
         if (effect->type == PH_MSG_REPORT) {
             world->report_number = ((struct ph_report *)effect->value)->number;
         }
+        break;
+    case PH_AF_FENCE:
+        world->fences++;
         break;
     case PH_AF_CANCEL:
     case PH_AF_NOTE:

@@ -111,8 +111,8 @@ struct fixture {
     int64_t serial; /* data written so far */
     char *trace;    /* text of effects; NULL: not kept */
     size_t trace_bytes, trace_room;
-    bool fence_result; /* what fence runs answer */
-    int fences;
+    int fences;                /* calls of fence agents by the manager itself */
+    struct ph_fence_run fence; /* the newest */
     uint64_t copy_every_ms;
     bool no_copies; /* copies do not arrive */
     bool validate;
@@ -375,7 +375,9 @@ FX void fx_do_one(struct fixture *fx, struct ph_effect *effect)
         break;
     case PH_EF_FENCE:
         fx->fences++;
-        fx_trace(fx, "fence %s", effect->node);
+        assert_int_equal(ph_record_copy(&ph_record_fence_run, &fx->fence, effect->value), 0);
+        fx_trace(fx, "fence %s/%s %s", effect->node, fx->fence.device,
+            ph_enum_word(&ph_enum_fence_action, (int)fx->fence.action));
         break;
     case PH_EF_SAVE:
     case PH_EF_REMOVE:
@@ -450,20 +452,28 @@ FX void fx_tick(struct fixture *fx)
         fx_step(fx, &event);
 }
 
-FX void fx_fence_done(struct fixture *fx, const char *node)
+/* The fence agent that the manager called last (or the given call) answers. */
+FX void fx_fence_answer(
+    struct fixture *fx, const struct ph_fence_run *run, enum ph_power_state power)
 {
-    struct ph_event_in event = {.kind = PH_EV_FENCE_DONE,
-        .sender = node,
-        .fence_confirmed = fx->fence_result,
-        .fence_text = fx->fence_result ? "status: off" : "no fence device is configured"};
+    char reason[] = "as the test wants it";
+    struct ph_fence_ran ran = {.number = run->number,
+        .term = run->term,
+        .action = run->action,
+        .power = power,
+        .reason = reason};
+    struct ph_event_in event = {.kind = PH_EV_FENCE_DONE, .body = &ran};
 
+    memcpy(ran.node, run->node, sizeof ran.node);
+    memcpy(ran.device, run->device, sizeof ran.device);
     fx_step(fx, &event);
 }
 
 FX void fx_manager_start(struct fixture *fx)
 {
     static const struct ph_record *const kinds[] = {&ph_record_meta, &ph_record_node,
-        &ph_record_pool, &ph_record_vm, &ph_record_replica, &ph_record_identity, &ph_record_job};
+        &ph_record_pool, &ph_record_vm, &ph_record_replica, &ph_record_identity,
+        &ph_record_fence_device, &ph_record_job};
     char id[32];
     struct ph_error error = {0};
 

@@ -278,52 +278,6 @@ static void confirmed_dead(void **state)
     fx_free(fx);
 }
 
-static void fence_device(void **state)
-{
-    struct fixture *fx = web_on_n1(8);
-    int64_t job;
-
-    (void)state;
-    fence(fx, "n1", "");
-    job = fx_job_of_answer(fx);
-    assert_int_equal(fx->fences, 1);
-    fx->fence_result = false;
-    fx_fence_done(fx, "n1");
-    assert_int_equal(fx_job_row(fx, job)->state, PH_JOB_FAILED);
-    assert_string_equal(fx_pool_row(fx, "web")->node, "n1");
-    fence(fx, "n1", "");
-    fx_kill(fx, "n1");
-    fx->fence_result = true;
-    fx_fence_done(fx, "n1");
-    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_FENCED);
-    assert_string_equal(fx_pool_row(fx, "web")->node, "n2");
-    fx_run(fx, 500);
-    assert_string_equal(fx_active_on(fx, "web"), "n2");
-    fx_fence_done(fx, "n1"); /* told twice: nothing more */
-    fx_free(fx);
-}
-
-static void fenced_and_back_before_it_was_told(void **state)
-{
-    struct fixture *fx = web_on_n1(9);
-    int64_t job;
-
-    (void)state;
-    fence(fx, "n1", "");
-    job = fx_job_of_answer(fx);
-    fx_kill(fx, "n1");
-    fx_boot(fx, "n1");
-    fx_run(fx, 1000);
-    assert_string_equal(fx_active_on(fx, "web"), "n1");
-    fx->fence_result = true;
-    fx_fence_done(fx, "n1"); /* was off, long ago: what runs there now is its own */
-    assert_int_equal(fx_job_row(fx, job)->state, PH_JOB_FAILED);
-    assert_string_equal(fx_pool_row(fx, "web")->node, "n1");
-    fx_run(fx, 1000);
-    assert_string_equal(fx_active_on(fx, "web"), "n1");
-    fx_free(fx);
-}
-
 static void by_priority_and_slots(void **state)
 {
     struct fixture *fx = fx_new(2, 10);
@@ -436,8 +390,6 @@ int main(void)
         cmocka_unit_test(an_age_in_the_future_is_unknown),
         cmocka_unit_test(started_from_an_older_copy),
         cmocka_unit_test(confirmed_dead),
-        cmocka_unit_test(fence_device),
-        cmocka_unit_test(fenced_and_back_before_it_was_told),
         cmocka_unit_test(by_priority_and_slots),
         cmocka_unit_test(busy_and_full),
         cmocka_unit_test(next_candidate_when_activation_fails),

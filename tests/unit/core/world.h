@@ -618,6 +618,7 @@ FX void fx_free(struct fixture *fx)
     ph_effects_fini(&fx->effects);
     if (fx->answer != NULL)
         ph_record_destroy(ph_messages[fx->answer_type].record, &fx->answer);
+    ph_record_fini(&ph_record_fence_run, &fx->fence);
     for (size_t i = 0; i < fx->row_count; i++)
         ph_record_destroy(fx->rows[i].record, &fx->rows[i].value);
     for (size_t i = 0; i < fx->message_count; i++)
