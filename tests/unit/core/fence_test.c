@@ -667,7 +667,7 @@ static void bad_declarations_change_nothing(void **state)
         {
             .option = "debug_file=/tmp/x",
             .field = "options[0]",
-            .message = "writes it down",
+            .message = "makes an agent write down",
         },
         {.option = "noequals", .field = "options[0]", .message = "key=value"},
         {.option = "ip=1\naction=on", .field = "options[0]", .message = "one line"},
