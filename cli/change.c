@@ -87,7 +87,8 @@ PH_CLI_RUN(node_retire)
 
 PH_CLI_RUN(node_fence)
 {
-    struct ph_fence fence = {.dry_run = ph_cli_given(cli, PH_CLI_DRY_RUN)};
+    struct ph_fence fence = {
+        .dry_run = ph_cli_given(cli, PH_CLI_DRY_RUN), .reboot = ph_cli_given(cli, PH_CLI_REBOOT)};
     struct ph_done done = {0};
     const char *dead = cli->value[PH_CLI_CONFIRM_DEAD];
     int rv = ph_cli_name(cli->argument, "NAME", fence.node, error);

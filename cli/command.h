@@ -25,12 +25,13 @@
     O(HELP, "help", 'h', NULL, "say what a command does, with an example")                         \
     O(FILE, "file", 'f', "FILE", "the declaration, YAML or JSON; - is standard input")             \
     O(DRY_RUN, "dry-run", 'n', NULL, "only say what would be done")                                \
-    O(PRUNE, "prune", 0, NULL, "remove pools that the file does not name (their data stays)")      \
+    O(PRUNE, "prune", 0, NULL, "remove what the file does not name (data of pools stays)")         \
     O(WAIT, "wait", 'w', NULL, "wait until it is done; exit status 1 when it failed")              \
     O(MAX_PARALLEL, "max-parallel", 0, "N", "moves at a time (default: the manager's)")            \
     O(DEADLINE, "deadline", 0, "SECONDS", "give up after this, leaving the rest where it is")      \
     O(CONFIRM_DEAD, "confirm-dead", 0, "NAME",                                                     \
         "swear that this node is off: its pools move at once")                                     \
+    O(REBOOT, "reboot", 0, NULL, "once it is proven off, switch it on again")                      \
     O(TO, "to", 't', "NODE", "the node to move to (default: the best one)")                        \
     O(ACCEPT_DATA_LOSS, "accept-data-loss", 0, NULL,                                               \
         "start from the freshest copy whatever its age")                                           \
@@ -97,6 +98,11 @@ PH_CLI_RUN(node_drain);
 PH_CLI_RUN(node_resume);
 PH_CLI_RUN(node_fence);
 PH_CLI_RUN(node_retire);
+PH_CLI_RUN(fence_list);
+PH_CLI_RUN(fence_show);
+PH_CLI_RUN(fence_apply);
+PH_CLI_RUN(fence_test);
+PH_CLI_RUN(fence_on);
 PH_CLI_RUN(pool_list);
 PH_CLI_RUN(pool_show);
 PH_CLI_RUN(pool_apply);

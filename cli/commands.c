@@ -30,15 +30,42 @@ const struct ph_cli_command ph_cli_commands[] = {
     {"node resume", "NAME", 0, false, ph_cli_node_resume, "node",
         "let a node have pools again after a drain or a quarantine", NULL,
         "poolherd node resume n2"},
-    {"node fence", "NAME", BIT(CONFIRM_DEAD) | BIT(DRY_RUN) | BIT(WAIT), false, ph_cli_node_fence,
-        "node", "prove that a node is off, so that its pools may move at once",
-        "With --confirm-dead NAME you swear that it is off and stays off. If that is not true, "
-        "its\n"
-        "pools run twice: it is the one way to break Poolherd's promise.",
-        "poolherd node fence n1 --confirm-dead n1"},
+    {"node fence", "NAME", BIT(CONFIRM_DEAD) | BIT(DRY_RUN) | BIT(REBOOT) | BIT(WAIT), false,
+        ph_cli_node_fence, "node", "prove that a node is off, so that its pools may move at once",
+        "Its fence devices switch it off, level by level, until every device of one has confirmed "
+        "it. It\n"
+        "stays off; --reboot switches it on again, as `poolherd fence on NAME` does later.\n"
+        "With --confirm-dead NAME no device is used: you swear that it is off and stays off. If "
+        "that "
+        "is not\n"
+        "true, its pools run twice: it is the one way to break Poolherd's promise.",
+        "poolherd node fence n1 --wait"},
     {"node retire", "NAME", BIT(WAIT), false, ph_cli_node_retire, "node",
         "drain a node and forget it", "Its key is refused from then on.",
         "poolherd node retire n4 --wait"},
+    {"fence list", NULL, 0, false, ph_cli_fence_list, NULL,
+        "every fence device, from where it is reached and what it said last", NULL,
+        "poolherd fence list"},
+    {"fence show", "NAME", 0, false, ph_cli_fence_show, "node",
+        "everything known of the fence devices of one node",
+        "Secrets are in no view: a device names the files that hold them.",
+        "poolherd fence show n1"},
+    {"fence apply", NULL, BIT(FILE) | BIT(DRY_RUN) | BIT(PRUNE), false, ph_cli_fence_apply, NULL,
+        "make fence devices be as a file declares them",
+        "Reads the section `fencing` of the file, which may hold pools as well. A node that it "
+        "names "
+        "gets\n"
+        "exactly the devices named there, all or nothing; each is then asked for its status, which "
+        "does no\n"
+        "harm. Secrets stay in files of mode 0600 where the agent is run (option_files).",
+        "poolherd fence apply -f fencing.yaml --dry-run"},
+    {"fence test", "[NAME]", 0, false, ph_cli_fence_test, "node",
+        "ask fence devices for their status, without harm",
+        "Of one node, or of all. Exit status 0 when every device has answered, 1 when one has not.",
+        "poolherd fence test n1"},
+    {"fence on", "NAME", 0, false, ph_cli_fence_on, "node",
+        "switch a node on again by its fence devices", "Poolherd does so only when it is asked.",
+        "poolherd fence on n1"},
     {"pool list", NULL, 0, false, ph_cli_pool_list, NULL,
         "every pool, where it is and how old its copies are", NULL, "poolherd pool list --json"},
     {"pool show", "NAME", 0, false, ph_cli_pool_show, "pool", "everything known of one pool", NULL,

@@ -46,10 +46,24 @@ static const char *written_as(const char *field)
     return field;
 }
 
+/* Of a section that is written as it is sent. */
+static void locate_as_it_stands(
+    const struct ph_yaml *root, const char *file, struct ph_error *error)
+{
+    char field[sizeof(error->field)];
+    const struct ph_yaml *at = look_up(root, error->field);
+    ph_text_format(field, sizeof(field), "%.60s:%d: %s", file, at ? at->line : 1, error->field);
+    memcpy(error->field, field, sizeof(field));
+}
+
 void ph_declaration_locate(const struct ph_yaml *root, const char *file, struct ph_error *error)
 {
     unsigned long index = 0;
     int used = 0;
+    if (strncmp(error->field, "fencing[", 8) == 0) {
+        locate_as_it_stands(root, file, error);
+        return;
+    }
     /* NOLINTNEXTLINE(cert-err34-c): a number too large is past the end, which is looked at below */
     if (sscanf(error->field, "pools[%lu].%n", &index, &used) != 1 || used == 0)
         return;
@@ -148,11 +162,65 @@ static void forget(struct ph_pool_spec_list *pools)
     *pools = (struct ph_pool_spec_list){0};
 }
 
+int ph_declaration_cut(const struct ph_yaml *root, const char *file, const char *name,
+    struct ph_declaration_section *section, struct ph_error *error)
+{
+    static const char *const known[] = {"pools", "fencing"};
+    section->mapping = *root;
+    if (root->kind != PH_YAML_MAPPING)
+        return 0; /* which is complained about when it is read */
+    int rv = ph_yaml_check_keys(root, known, 2, file, "", error);
+    section->mapping.count = 0;
+    for (size_t i = 0; rv == 0 && i < root->count; i++) {
+        if (strcmp(root->keys[i]->text, name) != 0)
+            continue;
+        section->key = root->keys[i];
+        section->item = root->items[i];
+        section->mapping.count = 1;
+    }
+    section->mapping.keys = &section->key;
+    section->mapping.items = &section->item;
+    return rv;
+}
+
+static int read_fencing(const struct ph_yaml *root, const char *file,
+    struct ph_fence_node_list *fencing, struct ph_error *error)
+{
+    struct ph_fencing_declaration declaration = {0};
+    struct ph_declaration_section section;
+    int rv = ph_declaration_cut(root, file, "fencing", &section, error);
+    if (rv == 0)
+        rv = ph_yaml_decode(
+            &ph_record_fencing_declaration, &section.mapping, file, &declaration, error);
+    if (rv == 0)
+        *fencing = declaration.fencing;
+    return rv;
+}
+
+int ph_declaration_parse_fencing(const char *text, size_t bytes, const char *file,
+    struct ph_fence_node_list *fencing, struct ph_yaml **root_out, struct ph_error *error)
+{
+    int rv = ph_yaml_parse(text, bytes, file, root_out, error);
+    return rv != 0 ? rv : read_fencing(*root_out, file, fencing, error);
+}
+
+int ph_declaration_read_fencing(const char *path, struct ph_fence_node_list *fencing,
+    struct ph_yaml **root_out, struct ph_error *error)
+{
+    int rv = ph_yaml_read(path, root_out, error);
+    return rv != 0
+               ? rv
+               : read_fencing(*root_out, strcmp(path, "-") == 0 ? "stdin" : path, fencing, error);
+}
+
 static int read_tree(const struct ph_yaml *root, const char *file, struct ph_pool_spec_list *pools,
     struct ph_error *error)
 {
     struct ph_declaration declaration = {0};
-    int rv = ph_yaml_decode(&ph_record_declaration, root, file, &declaration, error);
+    struct ph_declaration_section section;
+    int rv = ph_declaration_cut(root, file, "pools", &section, error);
+    if (rv == 0)
+        rv = ph_yaml_decode(&ph_record_declaration, &section.mapping, file, &declaration, error);
     for (size_t i = 0; rv == 0 && i < declaration.pools.count; i++) {
         struct ph_pool_spec *spec = ph_many_add(&ph_record_pool_spec, (struct ph_many *)pools);
         rv = spec ? convert(&declaration.pools.items[i], spec, error)
