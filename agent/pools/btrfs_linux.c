@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "agent/pools/btrfs.h"
 #include "agent/pools/drivers.h"
+#include "agent/pools/layout.h"
 #include "agent/pools/snapshots.h"
 #include "base/child.h"
 #include "base/file.h"
@@ -32,22 +33,6 @@ static int probe(const char *directory, struct ph_error *error)
             error, PH_FAILED, NULL, "btrfs does not run here; install the package btrfs-progs");
         return -ENOTSUP;
     }
-    return 0;
-}
-
-static int inspect(const struct ph_pool_context *context, struct ph_pool_data *data_out)
-{
-    struct ph_pool_manifest newest = {.epoch = 0};
-    struct ph_pool_site site;
-
-    memset(data_out, 0, sizeof *data_out);
-    int rv = ph_site_open(context, PH_SITE_LOOK, &site, NULL);
-    if (rv != 0)
-        return rv;
-    bool has = ph_snapshots_newest(&site, &newest) == 0;
-    ph_site_describe(&site, has ? &newest : NULL, data_out);
-    ph_record_fini(&ph_record_pool_manifest, &newest);
-    ph_site_close(&site);
     return 0;
 }
 
@@ -100,112 +85,19 @@ static int begin(
     return rv != 0 ? rv : ph_site_sync(site, ".", error);
 }
 
-static int activate_locked(struct ph_pool_site *site, bool make, struct ph_error *error)
+/* The final snapshot: what the last copies are sent from, and what stays when data/ goes. */
+static int released(struct ph_pool_site *site, struct ph_error *error)
 {
-    struct ph_pool_manifest newest;
-    bool has = ph_snapshots_newest(site, &newest) == 0;
-    int rv;
-
-    if (has && newest.epoch > site->context->epoch) {
-        ph_error_set(error, PH_STATE_FORBIDS, "epoch",
-            "the copy here is of epoch %lld, newer than %lld", (long long)newest.epoch,
-            (long long)site->context->epoch);
-        rv = -ESTALE;
-    } else {
-        rv = ph_site_settle_data(site, has ? &newest : NULL, delete_data, error);
-    }
-    if (rv == 0 && (has || make)) {
-        rv = begin(site, has ? &newest : NULL, error);
-    } else if (rv == 0) {
-        ph_error_set(error, PH_NOT_FOUND, NULL,
-            "there is neither data nor a complete copy of pool %s on this node",
-            site->context->pool->name);
-        rv = -ENOENT;
-    }
-    ph_record_fini(&ph_record_pool_manifest, &newest);
-    return rv > 0 ? 0 : rv;
+    return ph_snapshot_make(site, site->trace.data_epoch, site->trace.data_sequence, error);
 }
 
-static int activate(const struct ph_pool_context *context, bool make, char path_out[PATH_MAX],
-    struct ph_error *error)
-{
-    struct ph_pool_site site;
-    int rv = ph_site_open(context, make ? PH_SITE_MAKE : PH_SITE_CHANGE, &site, error);
-
-    if (rv != 0)
-        return rv;
-    rv = activate_locked(&site, make, error); /* which stores the epoch with what data/ is */
-    if (rv == 0)
-        ph_site_path(&site, "data", path_out);
-    ph_site_close(&site);
-    return rv;
-}
-
-static int deactivate(const struct ph_pool_context *context, struct ph_error *error)
-{
-    struct ph_pool_site site;
-    int rv = ph_site_open(context, PH_SITE_CHANGE, &site, error);
-
-    if (rv == -ENOENT)
-        return 0;
-    if (rv != 0)
-        return rv;
-    rv = ph_site_release(&site, error);
-    /* The final snapshot: what the last copies are sent from, and what stays when data/ goes. */
-    if (rv == 0 && ph_site_has_data(&site))
-        rv = ph_snapshot_make(&site, site.trace.data_epoch, site.trace.data_sequence, error);
-    ph_site_close(&site);
-    return rv;
-}
-
-static int drop(const struct ph_pool_context *context, struct ph_error *error)
-{
-    struct ph_pool_site site;
-    int rv = ph_site_open(context, PH_SITE_CHANGE, &site, error);
-
-    if (rv == -ENOENT)
-        return 0;
-    if (rv != 0)
-        return rv;
-    rv = ph_site_raise(&site, error);
-    if (rv == 0)
-        rv = delete_data(&site, "data", error);
-    if (rv == 0)
-        rv = ph_snapshots_remove_all(&site, error);
-    if (rv == 0)
-        rv = ph_site_remove(&site, error);
-    ph_site_close(&site);
-    return rv;
-}
-
-static int open_copy(
-    const struct ph_pool_context *context, struct ph_stream_open *open_out, struct ph_error *error)
-{
-    struct ph_pool_site site;
-    int rv = ph_site_open(context, PH_SITE_CHANGE, &site, error);
-
-    if (rv != 0)
-        return rv;
-    rv = ph_site_next_copy(&site, open_out, error);
-    if (rv == 0)
-        ph_text_format(open_out->driver, sizeof open_out->driver, "btrfs");
-    ph_site_close(&site);
-    return rv;
-}
-
-static void mount_path(const struct ph_pool_context *context, char path_out[PATH_MAX])
-{
-    (void)context;
-    path_out[0] = '\0';
-}
-
-const struct ph_pool_driver ph_pool_driver_btrfs = {.name = "btrfs",
-    .probe = probe,
-    .inspect = inspect,
-    .activate = activate,
-    .deactivate = deactivate,
-    .drop = drop,
-    .open = open_copy,
+static const struct ph_pool_layout layout = {.newest = ph_snapshots_newest,
+    .remove_data = delete_data,
+    .begin = begin,
+    .remove_copies = ph_snapshots_remove_all,
+    .released = released,
     .send = ph_btrfs_send,
-    .receive = ph_btrfs_receive,
-    .mount_path = mount_path};
+    .receive = ph_btrfs_receive};
+
+const struct ph_pool_driver ph_pool_driver_btrfs = {
+    .name = "btrfs", PH_LAYOUT_DRIVER(&layout), .probe = probe, .mount_path = ph_layout_no_mount};

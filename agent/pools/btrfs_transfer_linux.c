@@ -6,7 +6,6 @@
 #include "agent/pools/snapshots.h"
 #include "agent/pools/tool.h"
 #include "agent/pools/tree.h"
-#include "base/clock.h"
 
 #define CLOSE_MS (60 * 60 * 1000)
 
@@ -50,7 +49,7 @@ static int start_send(struct ph_pool_site *site, struct ph_stream *stream,
     return ph_tool_start(tool, argv, -1, ph_stream_fd(stream), error);
 }
 
-static int send_locked(struct ph_pool_site *site, struct ph_stream *stream, bool last,
+int ph_btrfs_send(struct ph_pool_site *site, struct ph_stream *stream, bool last,
     struct ph_pool_copy *copy_out, struct ph_error *error)
 {
     const struct ph_stream_open *open = ph_stream_opening(stream);
@@ -90,30 +89,6 @@ static int send_locked(struct ph_pool_site *site, struct ph_stream *stream, bool
         ph_snapshots_prune(site);
     }
     ph_record_fini(&ph_record_stream_close, &theirs);
-    return rv;
-}
-
-int ph_btrfs_send(const struct ph_pool_context *context, struct ph_stream *stream, bool last,
-    struct ph_pool_copy *copy_out, struct ph_error *error)
-{
-    const struct ph_stream_open *open = ph_stream_opening(stream);
-    uint64_t begun_ms = ph_clock_boot_ms();
-    struct ph_pool_site site;
-
-    memset(copy_out, 0, sizeof *copy_out);
-    int rv = ph_site_open(context, PH_SITE_SHARE, &site, error);
-    if (rv != 0)
-        return rv;
-    rv = ph_site_may_send(&site, open, last, error);
-    if (rv == 0)
-        rv = send_locked(&site, stream, last, copy_out, error);
-    ph_site_close(&site);
-    if (rv == 0) {
-        copy_out->epoch = open->epoch;
-        copy_out->sequence = open->sequence;
-        copy_out->as_of = last ? ph_clock_wall_ms() : open->as_of;
-        copy_out->age_ms = last ? 0 : (int64_t)(ph_clock_boot_ms() - begun_ms);
-    }
     return rv;
 }
 
@@ -219,20 +194,19 @@ static int check_received(struct ph_pool_site *site, struct ph_stream *stream,
     return rv;
 }
 
-static int receive_locked(struct ph_pool_site *site, struct ph_stream *stream,
-    const struct ph_stream_open *open, struct ph_pool_copy *copy_out, struct ph_error *error)
+int ph_btrfs_receive(struct ph_pool_site *site, struct ph_stream *stream,
+    const struct ph_stream_open *open, struct ph_pool_manifest *manifest, struct ph_error *error)
 {
-    struct ph_pool_manifest manifest = {.epoch = 0};
     bool had_files = false, have = false;
     int rv = prepare(site, open, &had_files, &have, error);
 
     if (rv == 0 && !have)
         rv = run_receive(site, stream, error);
     if (rv == 0)
-        rv = ph_manifest_of_open(open, &manifest);
+        rv = ph_manifest_of_open(open, manifest);
     shutdown(ph_stream_fd(stream), SHUT_WR);
     if (rv == 0)
-        rv = check_received(site, stream, &manifest, had_files && !have, error);
+        rv = check_received(site, stream, manifest, had_files && !have, error);
     if (rv == 0 && atomic_load(site->context->cancelled))
         rv = -ECANCELED;
     if (rv == 0 && !have) {
@@ -242,32 +216,8 @@ static int receive_locked(struct ph_pool_site *site, struct ph_stream *stream,
                 error, PH_FAILED, NULL, "the copy cannot be made durable: %s", strerror(-rv));
     }
     if (rv == 0 && !have)
-        rv = ph_snapshot_write_manifest(site, &manifest, error);
-    if (rv == 0 && ph_site_has_data(site))
-        rv = ph_site_set_aside(site, error);
-    if (rv == 0) {
+        rv = ph_snapshot_write_manifest(site, manifest, error);
+    if (rv == 0)
         ph_snapshots_prune(site);
-        copy_out->epoch = manifest.epoch;
-        copy_out->sequence = manifest.sequence;
-        copy_out->as_of = manifest.as_of;
-        copy_out->bytes = manifest.bytes;
-        ph_text_format(copy_out->hash, sizeof copy_out->hash, "%s",
-            manifest.hash != NULL ? manifest.hash : "");
-    }
-    ph_record_fini(&ph_record_pool_manifest, &manifest);
-    return rv;
-}
-
-int ph_btrfs_receive(const struct ph_pool_context *context, struct ph_stream *stream,
-    const struct ph_stream_open *open, struct ph_pool_copy *copy_out, struct ph_error *error)
-{
-    struct ph_pool_site site;
-
-    memset(copy_out, 0, sizeof *copy_out);
-    int rv = ph_site_open(context, PH_SITE_MAKE, &site, error);
-    if (rv != 0)
-        return rv;
-    rv = receive_locked(&site, stream, open, copy_out, error);
-    ph_site_close(&site);
     return rv;
 }

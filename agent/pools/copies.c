@@ -71,14 +71,15 @@ static int keep_partial(struct ph_pool_site *site, struct ph_error *error)
     return rv != 0 ? rv : ph_site_rename(site, "copies/staging", name, error);
 }
 
-int ph_copies_tidy(struct ph_pool_site *site, bool *has_out, struct ph_pool_manifest *manifest_out,
-    struct ph_error *error)
+int ph_copies_tidy(struct ph_pool_site *site, struct ph_error *error)
 {
+    struct ph_pool_manifest manifest;
     char slot[32], name[64];
     int rv = 0;
 
-    *has_out = ph_copies_newest(site, slot, manifest_out) == 0;
-    if (*has_out && strcmp(slot, "current") != 0) {
+    bool has = ph_copies_newest(site, slot, &manifest) == 0;
+    ph_record_fini(&ph_record_pool_manifest, &manifest);
+    if (has && strcmp(slot, "current") != 0) {
         ph_text_format(name, sizeof name, "copies/%s", slot);
         rv = ph_site_trash(site, "copies/current", error);
         if (rv == 0)
@@ -90,9 +91,37 @@ int ph_copies_tidy(struct ph_pool_site *site, bool *has_out, struct ph_pool_mani
         rv = ph_site_trash(site, "copies/released", error);
     if (rv == 0)
         rv = keep_partial(site, error);
-    if (rv != 0)
-        ph_record_fini(&ph_record_pool_manifest, manifest_out);
     return rv;
+}
+
+int ph_copies_trash(struct ph_pool_site *site, struct ph_error *error)
+{
+    return ph_site_trash(site, "copies", error);
+}
+
+int ph_copies_trash_data(struct ph_pool_site *site, const char *relative, struct ph_error *error)
+{
+    int rv = ph_site_trash(site, relative, error);
+    return rv == 0 && strcmp(relative, "data") == 0 ? ph_site_trash(site, "data.new", error) : rv;
+}
+
+int ph_copies_create(struct ph_pool_site *site,
+    int (*fill)(struct ph_pool_site *site, const char *directory, struct ph_error *error),
+    struct ph_error *error)
+{
+    char path[PATH_MAX];
+
+    int rv = ph_site_trash(site, "data.new", error);
+    if (rv == 0)
+        rv = ph_site_make(site, "data.new", error);
+    ph_site_path(site, "data.new", path);
+    if (rv == 0)
+        rv = fill(site, path, error);
+    if (rv == 0)
+        rv = ph_site_begin(site, NULL, NULL, ph_site_inode(site, "data.new"), error);
+    if (rv == 0)
+        rv = ph_site_rename(site, "data.new", "data", error);
+    return rv != 0 ? rv : ph_site_sync(site, ".", error);
 }
 
 int ph_copies_take_data(struct ph_pool_site *site, struct ph_error *error)
@@ -108,7 +137,7 @@ int ph_copies_take_data(struct ph_pool_site *site, struct ph_error *error)
     if (ph_tree_is_empty(path, &empty) == 0)
         manifest.files = empty ? 0 : 1;
     ph_text_format(manifest.pool, sizeof manifest.pool, "%s", site->trace.pool);
-    ph_text_format(manifest.driver, sizeof manifest.driver, "directory");
+    ph_text_format(manifest.driver, sizeof manifest.driver, "%s", site->context->driver->name);
     rv = ph_lineage_make(&manifest.lineage, NULL, &site->trace.lineage);
     if (rv == 0)
         rv = ph_site_make(site, "copies", error);

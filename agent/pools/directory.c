@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "agent/pools/drivers.h"
+#include "agent/pools/layout.h"
 #include "base/child.h"
 #include "base/text.h"
 
@@ -28,151 +29,37 @@ static int probe(const char *directory, struct ph_error *error)
     return 0;
 }
 
-static int inspect(const struct ph_pool_context *context, struct ph_pool_data *data_out)
+static int newest(const struct ph_pool_site *site, struct ph_pool_manifest *out)
 {
-    struct ph_pool_site site;
-    struct ph_pool_manifest newest = {.epoch = 0};
     char slot[32];
-    int rv = ph_site_open(context, PH_SITE_LOOK, &site, NULL);
-
-    memset(data_out, 0, sizeof *data_out);
-    if (rv != 0)
-        return rv;
-    bool has = ph_copies_newest(&site, slot, &newest) == 0;
-    ph_site_describe(&site, has ? &newest : NULL, data_out);
-    ph_record_fini(&ph_record_pool_manifest, &newest);
-    ph_site_close(&site);
-    return 0;
+    return ph_copies_newest(site, slot, out);
 }
 
-static int create(struct ph_pool_site *site, struct ph_error *error)
+/* Workloads may run as another user; base itself stays closed to them only by its own mode. */
+static int open_to_all(struct ph_pool_site *site, const char *directory, struct ph_error *error)
 {
-    char path[PATH_MAX];
-
-    int rv = ph_site_trash(site, "data.new", error);
-    if (rv == 0)
-        rv = ph_site_make(site, "data.new", error);
-    ph_site_path(site, "data.new", path);
-    /* Workloads may run as another user; base itself stays closed to them only by its own mode. */
-    if (rv == 0 && chmod(path, 0755) != 0)
-        rv = ph_error_set(error, PH_FAILED, NULL, "cannot chmod %s: %s", path, strerror(errno));
-    if (rv == 0)
-        rv = ph_site_begin(site, NULL, NULL, ph_site_inode(site, "data.new"), error);
-    if (rv == 0)
-        rv = ph_site_rename(site, "data.new", "data", error);
-    return rv != 0 ? rv : ph_site_sync(site, ".", error);
+    (void)site;
+    return chmod(directory, 0755) == 0 ? 0
+                                       : ph_error_set(error, PH_FAILED, NULL, "cannot chmod %s: %s",
+                                             directory, strerror(errno));
 }
 
-static int activate_locked(struct ph_pool_site *site, bool make, struct ph_error *error)
+static int begin(
+    struct ph_pool_site *site, const struct ph_pool_manifest *manifest, struct ph_error *error)
 {
-    struct ph_pool_manifest newest = {.epoch = 0};
-    bool has = false;
-    int rv = ph_copies_tidy(site, &has, &newest, error);
-
-    if (rv != 0)
-        return rv;
-    if (newest.epoch > site->context->epoch) {
-        ph_error_set(error, PH_STATE_FORBIDS, "epoch",
-            "the copy here is of epoch %lld, newer than %lld", (long long)newest.epoch,
-            (long long)site->context->epoch);
-        rv = -ESTALE;
-    } else {
-        rv = ph_site_settle_data(site, has ? &newest : NULL, ph_site_trash, error);
-    }
-    if (rv == 0 && has)
-        rv = ph_copies_promote(site, &newest, error);
-    else if (rv == 0 && make)
-        rv = create(site, error);
-    else if (rv == 0) {
-        ph_error_set(error, PH_NOT_FOUND, NULL,
-            "there is neither data nor a complete copy of pool %s on this node",
-            site->context->pool->name);
-        rv = -ENOENT;
-    }
-    ph_record_fini(&ph_record_pool_manifest, &newest);
-    return rv > 0 ? 0 : rv;
+    return manifest != NULL ? ph_copies_promote(site, manifest, error)
+                            : ph_copies_create(site, open_to_all, error);
 }
 
-static int activate(const struct ph_pool_context *context, bool make, char path_out[PATH_MAX],
-    struct ph_error *error)
-{
-    struct ph_pool_site site;
-    int rv = ph_site_open(context, make ? PH_SITE_MAKE : PH_SITE_CHANGE, &site, error);
-
-    if (rv != 0)
-        return rv;
-    rv = activate_locked(&site, make, error); /* which stores the epoch with what data/ is */
-    if (rv == 0)
-        ph_site_path(&site, "data", path_out);
-    ph_site_close(&site);
-    return rv;
-}
-
-static int deactivate(const struct ph_pool_context *context, struct ph_error *error)
-{
-    struct ph_pool_site site;
-    int rv = ph_site_open(context, PH_SITE_CHANGE, &site, error);
-
-    if (rv == -ENOENT)
-        return 0; /* nothing here, nothing to release */
-    if (rv != 0)
-        return rv;
-    rv = ph_site_release(&site, error);
-    ph_site_close(&site);
-    return rv;
-}
-
-static int drop(const struct ph_pool_context *context, struct ph_error *error)
-{
-    struct ph_pool_site site;
-    int rv = ph_site_open(context, PH_SITE_CHANGE, &site, error);
-
-    if (rv == -ENOENT)
-        return 0;
-    if (rv != 0)
-        return rv;
-    rv = ph_site_raise(&site, error);
-    if (rv == 0)
-        rv = ph_site_trash(&site, "copies", error);
-    if (rv == 0)
-        rv = ph_site_trash(&site, "data", error);
-    if (rv == 0)
-        rv = ph_site_trash(&site, "data.new", error);
-    if (rv == 0)
-        rv = ph_site_remove(&site, error);
-    ph_site_close(&site);
-    return rv;
-}
-
-static int open_copy(
-    const struct ph_pool_context *context, struct ph_stream_open *open_out, struct ph_error *error)
-{
-    struct ph_pool_site site;
-    int rv = ph_site_open(context, PH_SITE_CHANGE, &site, error);
-
-    if (rv != 0)
-        return rv;
-    ph_site_empty_trash(&site);
-    rv = ph_site_next_copy(&site, open_out, error);
-    if (rv == 0)
-        ph_text_format(open_out->driver, sizeof open_out->driver, "directory");
-    ph_site_close(&site);
-    return rv;
-}
-
-static void mount_path(const struct ph_pool_context *context, char path_out[PATH_MAX])
-{
-    (void)context;
-    path_out[0] = '\0';
-}
+static const struct ph_pool_layout layout = {.newest = newest,
+    .tidy = ph_copies_tidy,
+    .remove_data = ph_copies_trash_data,
+    .begin = begin,
+    .remove_copies = ph_copies_trash,
+    .send = ph_directory_send,
+    .receive = ph_directory_receive};
 
 const struct ph_pool_driver ph_pool_driver_directory = {.name = "directory",
+    PH_LAYOUT_DRIVER(&layout),
     .probe = probe,
-    .inspect = inspect,
-    .activate = activate,
-    .deactivate = deactivate,
-    .drop = drop,
-    .open = open_copy,
-    .send = ph_directory_send,
-    .receive = ph_directory_receive,
-    .mount_path = mount_path};
+    .mount_path = ph_layout_no_mount};

@@ -1,5 +1,5 @@
 /*
- * The directory driver's copies. Private to agent/pools.
+ * Copies in slots, each with a data/ of its own: the directory driver's, and the image driver's. Private to agent/pools.
  *
  *     copies/current/{data,manifest}   the newest complete copy
  *     copies/staging/data              being received: files equal to current's are hard links to them,
@@ -21,10 +21,14 @@
 /* The newest complete slot: its name ("current") and manifest. -ENOENT: none. */
 int ph_copies_newest(
     const struct ph_pool_site *site, char slot_out[32], struct ph_pool_manifest *manifest_out);
-/* Makes the newest complete slot current, trashes the others and turns a cut-off staging into a partial.
- * *manifest_out as above, has_out whether there is one. */
-int ph_copies_tidy(struct ph_pool_site *site, bool *has_out, struct ph_pool_manifest *manifest_out,
+/* Makes the newest complete slot current, trashes the others and turns a cut-off staging into a partial. */
+int ph_copies_tidy(struct ph_pool_site *site, struct ph_error *error);
+/* A new data/ under the context's epoch, which `fill` puts right while it has another name. */
+int ph_copies_create(struct ph_pool_site *site,
+    int (*fill)(struct ph_pool_site *site, const char *directory, struct ph_error *error),
     struct ph_error *error);
+int ph_copies_trash(struct ph_pool_site *site, struct ph_error *error);
+int ph_copies_trash_data(struct ph_pool_site *site, const char *relative, struct ph_error *error);
 /* data/ (released, all of it in what is going to be received) becomes a copy. */
 int ph_copies_take_data(struct ph_pool_site *site, struct ph_error *error);
 /* staging is complete: durable, manifest in place, then current. */
@@ -34,9 +38,9 @@ int ph_copies_accept(
 int ph_copies_promote(
     struct ph_pool_site *site, const struct ph_pool_manifest *manifest, struct ph_error *error);
 
-int ph_directory_send(const struct ph_pool_context *context, struct ph_stream *stream, bool last,
+int ph_directory_send(struct ph_pool_site *site, struct ph_stream *stream, bool last,
     struct ph_pool_copy *copy_out, struct ph_error *error);
-int ph_directory_receive(const struct ph_pool_context *context, struct ph_stream *stream,
-    const struct ph_stream_open *open, struct ph_pool_copy *copy_out, struct ph_error *error);
+int ph_directory_receive(struct ph_pool_site *site, struct ph_stream *stream,
+    const struct ph_stream_open *open, struct ph_pool_manifest *manifest, struct ph_error *error);
 
 #endif

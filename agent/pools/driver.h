@@ -1,5 +1,5 @@
 /*
- * Pool drivers: one table of functions each (directory, btrfs; zfs, image, ... to come). A driver
+ * Pool drivers: one table of functions each (directory, btrfs, image, ...). A driver
  * knows its own tool and nothing else; the order of steps is the agent core's. Called on worker
  * threads; may block.
  *
@@ -23,8 +23,12 @@
 #include "agent/stream/stream.h"
 #include "proto/catalogue.h"
 
+struct ph_pool_driver;
+struct ph_pool_layout;
+
 struct ph_pool_context {
-    const char *directory; /* the agent's DIR */
+    const struct ph_pool_driver *driver; /* whose functions are called with it */
+    const char *directory;               /* the agent's DIR */
     const struct ph_pool *pool;
     int64_t epoch;
     const atomic_bool *cancelled; /* set: end soon with -ECANCELED */
@@ -48,6 +52,7 @@ struct ph_pool_copy {
 
 struct ph_pool_driver {
     const char *name;
+    const struct ph_pool_layout *layout; /* of those that keep data/ and copies/; else NULL */
     /* -ENOTSUP with the reason and the remedy in *error. */
     int (*probe)(const char *directory, struct ph_error *error);
     int (*inspect)(const struct ph_pool_context *context, struct ph_pool_data *data_out);

@@ -9,7 +9,7 @@
 #include "base/text.h"
 
 const struct ph_pool_driver *const ph_pool_drivers[] = {
-    &ph_pool_driver_directory, &ph_pool_driver_btrfs, NULL};
+    &ph_pool_driver_directory, &ph_pool_driver_btrfs, &ph_pool_driver_image, NULL};
 
 static char bridge[PATH_MAX];
 

@@ -7,6 +7,7 @@
 
 extern const struct ph_pool_driver ph_pool_driver_directory;
 extern const struct ph_pool_driver ph_pool_driver_btrfs;
+extern const struct ph_pool_driver ph_pool_driver_image;
 
 /* The path of poolherd-bridge. -ENOENT. */
 int ph_bridge_find(char *out, size_t size);

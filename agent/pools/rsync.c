@@ -12,7 +12,6 @@
 #include "agent/pools/drivers.h"
 #include "agent/pools/tool.h"
 #include "agent/pools/tree.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -75,7 +74,7 @@ static void end_flush(struct flush *flush)
         pthread_join(flush->thread, NULL);
 }
 
-static int send_locked(struct ph_pool_site *site, struct ph_stream *stream, bool last,
+int ph_directory_send(struct ph_pool_site *site, struct ph_stream *stream, bool last,
     struct ph_pool_copy *copy_out, struct ph_error *error)
 {
     struct ph_tool tool;
@@ -113,30 +112,6 @@ static int send_locked(struct ph_pool_site *site, struct ph_stream *stream, bool
             ph_text_format(copy_out->hash, sizeof copy_out->hash, "%s", content.hash);
     }
     ph_record_fini(&ph_record_stream_close, &theirs);
-    return rv;
-}
-
-int ph_directory_send(const struct ph_pool_context *context, struct ph_stream *stream, bool last,
-    struct ph_pool_copy *copy_out, struct ph_error *error)
-{
-    const struct ph_stream_open *open = ph_stream_opening(stream);
-    uint64_t begun_ms = ph_clock_boot_ms();
-    struct ph_pool_site site;
-
-    memset(copy_out, 0, sizeof *copy_out);
-    int rv = ph_site_open(context, PH_SITE_SHARE, &site, error);
-    if (rv != 0)
-        return rv;
-    rv = ph_site_may_send(&site, open, last, error);
-    if (rv == 0)
-        rv = send_locked(&site, stream, last, copy_out, error);
-    ph_site_close(&site);
-    if (rv == 0) {
-        copy_out->epoch = open->epoch;
-        copy_out->sequence = open->sequence;
-        copy_out->as_of = last ? ph_clock_wall_ms() : open->as_of;
-        copy_out->age_ms = last ? 0 : (int64_t)(ph_clock_boot_ms() - begun_ms);
-    }
     return rv;
 }
 
@@ -267,56 +242,26 @@ static int prepare(struct ph_pool_site *site, const struct ph_stream_open *open,
     if (rv == 0)
         rv = ph_site_make(site, "copies", error);
     if (rv == 0)
-        rv = ph_copies_tidy(site, &has, &newest, error);
-    if (rv == 0) {
+        rv = ph_copies_tidy(site, error);
+    if (rv == 0 && ph_copies_newest(site, slot, &newest) == 0)
         *had_files = newest.files > 0;
-        ph_record_fini(&ph_record_pool_manifest, &newest);
-    }
+    ph_record_fini(&ph_record_pool_manifest, &newest);
     return rv;
 }
 
-static int receive_locked(struct ph_pool_site *site, struct ph_stream *stream,
-    const struct ph_stream_open *open, struct ph_pool_copy *copy_out, struct ph_error *error)
+int ph_directory_receive(struct ph_pool_site *site, struct ph_stream *stream,
+    const struct ph_stream_open *open, struct ph_pool_manifest *manifest, struct ph_error *error)
 {
-    struct ph_pool_manifest manifest = {.epoch = 0};
     bool had_files = false;
     int rv = prepare(site, open, &had_files, error);
 
     if (rv == 0)
         rv = run_server(site, stream, error);
     if (rv == 0)
-        rv = ph_manifest_of_open(open, &manifest);
+        rv = ph_manifest_of_open(open, manifest);
     if (rv == 0)
-        rv = check_staging(site, stream, &manifest, had_files, error);
+        rv = check_staging(site, stream, manifest, had_files, error);
     if (rv == 0 && atomic_load(site->context->cancelled))
         rv = -ECANCELED;
-    if (rv == 0)
-        rv = ph_copies_accept(site, &manifest, error);
-    /* Now that the newer copy is in place. */
-    if (rv == 0 && ph_site_has_data(site))
-        rv = ph_site_set_aside(site, error);
-    if (rv == 0) {
-        copy_out->epoch = manifest.epoch;
-        copy_out->sequence = manifest.sequence;
-        copy_out->as_of = manifest.as_of;
-        copy_out->bytes = manifest.bytes;
-        ph_text_format(copy_out->hash, sizeof copy_out->hash, "%s",
-            manifest.hash != NULL ? manifest.hash : "");
-    }
-    ph_record_fini(&ph_record_pool_manifest, &manifest);
-    return rv;
-}
-
-int ph_directory_receive(const struct ph_pool_context *context, struct ph_stream *stream,
-    const struct ph_stream_open *open, struct ph_pool_copy *copy_out, struct ph_error *error)
-{
-    struct ph_pool_site site;
-
-    memset(copy_out, 0, sizeof *copy_out);
-    int rv = ph_site_open(context, PH_SITE_MAKE, &site, error);
-    if (rv != 0)
-        return rv;
-    rv = receive_locked(&site, stream, open, copy_out, error);
-    ph_site_close(&site);
-    return rv;
+    return rv != 0 ? rv : ph_copies_accept(site, manifest, error);
 }

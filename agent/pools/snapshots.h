@@ -31,9 +31,9 @@ int ph_snapshots_remove_all(struct ph_pool_site *site, struct ph_error *error);
 int ph_snapshot_write_manifest(
     struct ph_pool_site *site, const struct ph_pool_manifest *manifest, struct ph_error *error);
 
-int ph_btrfs_send(const struct ph_pool_context *context, struct ph_stream *stream, bool last,
+int ph_btrfs_send(struct ph_pool_site *site, struct ph_stream *stream, bool last,
     struct ph_pool_copy *copy_out, struct ph_error *error);
-int ph_btrfs_receive(const struct ph_pool_context *context, struct ph_stream *stream,
-    const struct ph_stream_open *open, struct ph_pool_copy *copy_out, struct ph_error *error);
+int ph_btrfs_receive(struct ph_pool_site *site, struct ph_stream *stream,
+    const struct ph_stream_open *open, struct ph_pool_manifest *manifest, struct ph_error *error);
 
 #endif

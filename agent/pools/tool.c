@@ -25,6 +25,11 @@ void ph_pools_set_stall_ms(uint64_t new_stall_ms)
     atomic_store(&stall_ms, new_stall_ms);
 }
 
+uint64_t ph_tool_stall_ms(void)
+{
+    return atomic_load(&stall_ms);
+}
+
 int ph_tool_start(
     struct ph_tool *tool, const char *const *argv, int in_fd, int out_fd, struct ph_error *error)
 {

@@ -5,9 +5,13 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include "agent/stream/stream.h"
 #include "poolherd/error.h"
+
+/* ph_pools_set_stall_ms() */
+uint64_t ph_tool_stall_ms(void);
 
 struct ph_tool {
     const char *name;

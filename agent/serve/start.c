@@ -207,7 +207,8 @@ static int load_data(struct ph_shell *shell, const struct ph_order *order)
 {
     const struct ph_pool_driver *driver = ph_pool_driver_find(order->pool.driver);
     atomic_bool cancelled = false;
-    struct ph_pool_context context = {.directory = shell->directory,
+    struct ph_pool_context context = {.driver = driver,
+        .directory = shell->directory,
         .pool = &order->pool,
         .epoch = order->epoch,
         .cancelled = &cancelled};

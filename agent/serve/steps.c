@@ -10,7 +10,8 @@
 
 static struct ph_pool_context pool_context(const struct ph_running *running)
 {
-    return (struct ph_pool_context){.directory = running->shell->directory,
+    return (struct ph_pool_context){.driver = ph_pool_driver_find(running->task->order.pool.driver),
+        .directory = running->shell->directory,
         .pool = &running->task->order.pool,
         .epoch = running->task->epoch,
         .cancelled = &running->cancelled};

@@ -130,7 +130,8 @@ static void *run(void *argument)
     struct receive *receive = argument;
     struct ph_stream_server *server = receive->server;
     const struct ph_stream_open *open = &receive->stream.open;
-    struct ph_pool_context context = {.directory = server->directory,
+    struct ph_pool_context context = {.driver = receive->driver,
+        .directory = server->directory,
         .pool = &receive->pool,
         .epoch = open->epoch,
         .cancelled = &receive->cancelled};

@@ -1,4 +1,4 @@
-/* btrfs is of Linux: elsewhere the driver says so. */
+/* Drivers of Linux alone: elsewhere they say so. */
 #include <errno.h>
 #include <string.h>
 #include "agent/pools/drivers.h"
@@ -6,7 +6,7 @@
 static int probe(const char *directory, struct ph_error *error)
 {
     (void)directory;
-    ph_error_set(error, PH_FAILED, NULL, "btrfs exists on Linux only; use another driver");
+    ph_error_set(error, PH_FAILED, NULL, "this driver exists on Linux only; use another one");
     return -ENOTSUP;
 }
 
@@ -63,13 +63,12 @@ static void mount_path(const struct ph_pool_context *context, char path_out[PATH
     path_out[0] = '\0';
 }
 
-const struct ph_pool_driver ph_pool_driver_btrfs = {.name = "btrfs",
-    .probe = probe,
-    .inspect = inspect,
-    .activate = activate,
-    .deactivate = nothing,
-    .drop = nothing,
-    .open = open_copy,
-    .send = send_copy,
-    .receive = receive,
-    .mount_path = mount_path};
+#define ABSENT(name_)                                                                              \
+    {                                                                                              \
+        .name = (name_), .probe = probe, .inspect = inspect, .activate = activate,                 \
+        .deactivate = nothing, .drop = nothing, .open = open_copy, .send = send_copy,              \
+        .receive = receive, .mount_path = mount_path                                               \
+    }
+
+const struct ph_pool_driver ph_pool_driver_btrfs = ABSENT("btrfs");
+const struct ph_pool_driver ph_pool_driver_image = ABSENT("image");
