@@ -311,7 +311,14 @@ class Run:
     def drain(self, step, name):
         self.cli("node", "drain", name)
         self.ended(step)
-        self.cli("node", "resume", name)
+        self.active(name)
+
+    def active(self, name):
+        """Whatever an operator asked of a node is over: its drain is cancelled, and it gets pools again."""
+        for row in self.cluster.query(f"SELECT id FROM jobs WHERE kind = 'drain' AND ended_at = 0 AND cancelling = 0 AND node = '{name}'"):
+            self.cli("job", "cancel", str(row["id"]))
+        if self.cluster.node(name)["admin"] not in ("active", "draining"):
+            self.cli("node", "resume", name)
 
     # -- calm --
     def cease(self):
@@ -327,8 +334,7 @@ class Run:
         await_("the manager answers", lambda: c.cli("status", "--timeout", "3"), CALM_S)
         for node in c.nodes:
             c.await_heard(node, CALM_S)
-            if c.node(node)["admin"] != "active":
-                c.cli("node", "resume", node)
+            self.active(node)
 
     def settled(self):
         """Every pool is active and its workload counts, and no job is left."""
@@ -342,6 +348,10 @@ class Run:
         waiting = [f"{name} is {rows[name]['state']}: {rows[name]['reason']}" for name in names if rows[name]["state"] != "active"]
         waiting += [f"job {row['id']} ({row['kind']} {row['pool']}{row['node']}): {row['waiting_on'] or row['phase']}"
                     for row in c.query("SELECT id, kind, pool, node, phase, waiting_on FROM jobs WHERE ended_at = 0")]
+        for name in c.nodes:
+            if (admin := c.node(name)["admin"]) != "active":
+                waiting.append(f"{name} is {admin}")
+                self.active(name)
         last = self.last_lines()
         for name in names:
             node, at_ns = last.get(name, ("", 0))
