@@ -121,7 +121,10 @@ const struct ph_cli_command ph_cli_commands[] = {
         "Exit status 0 when all hold, 1 when one does not.", "poolherd doctor"},
     {"cluster pause", NULL, 0, false, ph_cli_cluster_pause, NULL,
         "no automatic action until resumed",
-        "Leases go on; nothing is taken over, retried or moved back by itself.",
+        "Leases go on; nothing is taken over, placed, tried again, copied elsewhere or moved back "
+        "by "
+        "itself.\n"
+        "What is asked for by name (pool start, pool move, node drain, node fence) is done.",
         "poolherd cluster pause"},
     {"cluster resume", NULL, 0, false, ph_cli_cluster_resume, NULL, "automatic action again", NULL,
         "poolherd cluster resume"},

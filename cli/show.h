@@ -7,6 +7,8 @@
 void ph_show_nodes(struct ph_cli *cli, const struct ph_node_view_list *nodes);
 void ph_show_pools(struct ph_cli *cli, const struct ph_pool_view_list *pools);
 void ph_show_jobs(struct ph_cli *cli, const struct ph_job_list *jobs);
+/* A line, when automatic action is paused (reason is not empty): above everything else on the screen. */
+void ph_show_pause(const struct ph_cli *cli, const char *reason);
 /* A plan of moves, with what stands against it. */
 void ph_show_plan(struct ph_cli *cli, const struct ph_plan *plan);
 

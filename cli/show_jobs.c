@@ -45,6 +45,7 @@ void ph_show_jobs(struct ph_cli *cli, const struct ph_job_list *jobs)
 void ph_show_plan(struct ph_cli *cli, const struct ph_plan *plan)
 {
     static const char *const headings[] = {"POOL", "FROM", "TO", ">PRIORITY", "WHY", NULL};
+    ph_show_pause(cli, plan->paused);
     struct ph_table *table = ph_table_new(cli, headings);
     for (size_t i = 0; table && i < plan->moves.count; i++) {
         const struct ph_planned_move *move = &plan->moves.items[i];
@@ -100,11 +101,14 @@ PH_CLI_RUN(job_list)
     int rv = ask_jobs(cli, ph_cli_given(cli, PH_CLI_ALL), 0, &shown, error);
     if (rv == 0 && cli->json)
         rv = ph_print_many(&ph_record_job, (const struct ph_many *)&shown.jobs, error);
-    else if (rv == 0 && shown.jobs.count == 0)
-        puts(ph_cli_given(cli, PH_CLI_ALL) ? "No job yet."
-                                           : "No job is under way. Ended ones: --all");
-    else if (rv == 0)
-        ph_show_jobs(cli, &shown.jobs);
+    else if (rv == 0) {
+        ph_show_pause(cli, shown.paused);
+        if (shown.jobs.count > 0)
+            ph_show_jobs(cli, &shown.jobs);
+        else
+            puts(ph_cli_given(cli, PH_CLI_ALL) ? "No job yet."
+                                               : "No job is under way. Ended ones: --all");
+    }
     ph_record_fini(&ph_record_jobs_shown, &shown);
     return rv;
 }
@@ -120,6 +124,7 @@ PH_CLI_RUN(job_show)
         rv = ph_print_one(&ph_record_job, &shown.jobs.items[0], error);
     } else if (rv == 0) {
         rv = ask_jobs(cli, true, id, &children, error);
+        ph_show_pause(cli, shown.paused);
         ph_show_jobs(cli, &shown.jobs);
         printf("\nStep by step: poolherd events --story %lld\n", (long long)id);
         if (children.jobs.count > 0) {
@@ -191,6 +196,8 @@ int ph_cli_follow(struct ph_cli *cli, int64_t id, struct ph_error *error)
             rv = ask_jobs(cli, true, id, &children, error);
         if (rv != 0)
             break;
+        if (!cli->json && last == UINT64_MAX)
+            ph_show_pause(cli, shown.paused);
         ended = shown.jobs.items[0].ended_at > 0;
         uint64_t now = fingerprint(&shown, &children);
         if (!cli->json && (cli->terminal || ended || now != last)) {

@@ -8,6 +8,14 @@
 
 static const struct ph_nothing nothing;
 
+void ph_show_pause(const struct ph_cli *cli, const char *reason)
+{
+    char text[2048];
+    if (reason && reason[0])
+        printf("%sPAUSED%s, no automatic action: %s\n", ph_colour(cli, "failed"),
+            ph_colour_end(cli), ph_safe(text, sizeof(text), reason));
+}
+
 /* "1.2 of 8 GiB" style: used and offered; offered 0 means unknown. */
 static void cell_of(struct ph_table *table, int64_t used, int64_t offered, const char *format)
 {
@@ -57,8 +65,10 @@ PH_CLI_RUN(node_list)
         rv = ph_print_many(&ph_record_node_view, (const struct ph_many *)&shown.nodes, error);
     else if (rv == 0 && shown.nodes.count == 0)
         puts("No node is enrolled yet. Begin with: poolherd node invite NAME");
-    else if (rv == 0)
+    else if (rv == 0) {
+        ph_show_pause(cli, shown.paused);
         ph_show_nodes(cli, &shown.nodes);
+    }
     ph_record_fini(&ph_record_nodes_shown, &shown);
     return rv;
 }
@@ -126,8 +136,10 @@ PH_CLI_RUN(node_show)
         rv = ph_error_set(error, PH_NOT_FOUND, "NAME", "there is no node %s", named.name);
     if (rv == 0 && cli->json)
         rv = ph_print_one(&ph_record_node_view, &shown.nodes.items[0], error);
-    else if (rv == 0)
+    else if (rv == 0) {
+        ph_show_pause(cli, shown.paused);
         print_node(cli, &shown.nodes.items[0]);
+    }
     ph_record_fini(&ph_record_nodes_shown, &shown);
     return rv;
 }
@@ -140,13 +152,12 @@ PH_CLI_RUN(status)
     if (rv == 0 && cli->json) {
         rv = ph_print_one(&ph_record_status_shown, &shown, error);
     } else if (rv == 0) {
-        char uptime[32], takeover[32], text[1024];
+        char uptime[32], takeover[32];
         printf("cluster %s  term %lld  up %s  take-over after %s of silence\n", shown.cluster,
             (long long)shown.term, ph_age(uptime, shown.uptime_ms),
             ph_age(takeover, shown.takeover_ms));
         if (shown.paused)
-            printf("%sPAUSED%s, no automatic action: %s\n", ph_colour(cli, "failed"),
-                ph_colour_end(cli), ph_safe(text, sizeof(text), shown.reason));
+            ph_show_pause(cli, shown.reason);
         putchar('\n');
         ph_show_nodes(cli, &shown.nodes);
         if (shown.pools.count > 0) {

@@ -61,8 +61,10 @@ PH_CLI_RUN(pool_list)
         rv = ph_print_many(&ph_record_pool_view, (const struct ph_many *)&shown.pools, error);
     else if (rv == 0 && shown.pools.count == 0)
         puts("No pool is declared yet. Begin with: poolherd pool apply -f pools.yaml");
-    else if (rv == 0)
+    else if (rv == 0) {
+        ph_show_pause(cli, shown.paused);
         ph_show_pools(cli, &shown.pools);
+    }
     ph_record_fini(&ph_record_pools_shown, &shown);
     return rv;
 }
@@ -150,8 +152,10 @@ PH_CLI_RUN(pool_show)
         rv = ph_error_set(error, PH_NOT_FOUND, "NAME", "there is no pool %s", named.name);
     if (rv == 0 && cli->json)
         rv = ph_print_one(&ph_record_pool_view, &shown.pools.items[0], error);
-    else if (rv == 0)
+    else if (rv == 0) {
+        ph_show_pause(cli, shown.paused);
         print_pool(cli, &shown.pools.items[0]);
+    }
     ph_record_fini(&ph_record_pools_shown, &shown);
     return rv;
 }
@@ -179,6 +183,7 @@ PH_CLI_RUN(pool_explain)
         rv = ph_print_one(&ph_record_explanation, &shown, error);
     } else if (rv == 0) {
         char text[2048];
+        ph_show_pause(cli, shown.paused);
         printf("%s\n\n", ph_safe(text, sizeof(text), shown.reason));
         struct ph_table *table = ph_table_new(cli, headings);
         for (size_t i = 0; table && i < shown.candidates.count; i++) {

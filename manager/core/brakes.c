@@ -19,6 +19,14 @@ const char *core_pause_reason(const struct ph_core *core)
     return NULL;
 }
 
+bool core_pause_holds(const struct ph_core *core, const struct core_pool *pool)
+{
+    const struct core_job *job = pool->job;
+
+    return core->paused && (job == NULL || (job->row.kind == PH_JOB_TAKEOVER &&
+                                               job->row.proof == PH_PROOF_EXPIRED));
+}
+
 /* ---- the silent share ---- */
 static void lost_forget(struct ph_core *core)
 {

@@ -97,6 +97,17 @@ static bool all_kept(
     return true;
 }
 
+/* Under an operator's pause those that keep a copy go on keeping it, and nobody else is asked to. */
+static void keep_all(
+    struct ph_core *core, struct core_pool *pool, const char *const *keep, size_t kept, size_t want)
+{
+    for (size_t i = 0; i < kept && i < want; i++)
+        core_find_peer(pool, keep[i])->chosen = true;
+    pool->holders_due = true;
+    pool->copies_short = kept < want;
+    core_want(core, pool);
+}
+
 void core_holders(struct ph_core *core, struct core_pool *pool)
 {
     const char *keep[KEEP_MAX];
@@ -112,6 +123,10 @@ void core_holders(struct ph_core *core, struct core_pool *pool)
     kept = keep_list(pool, keep);
     if (all_kept(core, pool, keep, kept))
         return;
+    if (core->paused) {
+        keep_all(core, pool, keep, kept, want);
+        return;
+    }
     core->work += core->nodes.count;
     /* One more, since what is released counts for nothing at its home. */
     got = ph_place_copies(

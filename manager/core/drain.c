@@ -313,6 +313,7 @@ int ph_request_drain(struct ph_core *core, const struct ph_event_in *in)
         core_command(core, in, &(struct core_about){.node = node, .job_id = plan.job},
             "drain %s: %zu pools to move", asked->node, plan.moves.count);
     }
+    core_set_text_long(core, &plan.paused, core_pause_reason(core));
     core_answer_take(core, in, PH_MSG_PLAN, &plan);
     return 0;
 }

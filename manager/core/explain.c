@@ -141,6 +141,7 @@ int ph_request_pool_explain(struct ph_core *core, const struct ph_event_in *in)
     ph_text_format(answer.node, sizeof answer.node, "%s", pool->row.node);
     answer.state = pool->row.state;
     say_why(core, pool, &answer.candidates, choice, &answer.reason);
+    core_copy_text(core, &answer.paused, core_pause_reason(core));
     core_answer_take(core, in, PH_MSG_EXPLANATION, &answer);
     return 0;
 }

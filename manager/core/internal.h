@@ -374,6 +374,9 @@ void core_node_pools_dirty(struct ph_core *core, struct core_node *node);
 
 /* ---- brakes.c ---- */
 const char *core_pause_reason(const struct ph_core *core); /* NULL: automatic take-over may go on */
+/* Whether an operator's pause keeps this pool from being placed, retried or copied elsewhere by itself:
+ * not when an operator asked for just this (start, move, drain, a fence run or word about its node). */
+bool core_pause_holds(const struct ph_core *core, const struct core_pool *pool);
 void core_brake_check(struct ph_core *core); /* after a node's state changed: may let go */
 bool core_brake_holds(
     struct ph_core *core, const struct core_node *node); /* before a node becomes lost */

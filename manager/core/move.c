@@ -441,6 +441,8 @@ int ph_request_pool_move(struct ph_core *core, const struct ph_event_in *in)
         core_command(core, in, &(struct core_about){.pool = pool, .job = job},
             "move %s from %s to %s", pool->row.name, move.from, move.to);
     }
+    core_set_text_long(core, &plan.paused, core_pause_reason(core));
     core_answer(core, in, PH_MSG_PLAN, &plan);
+    core_set_text_long(core, &plan.paused, NULL);
     return 0;
 }

@@ -325,7 +325,10 @@ int ph_request_pause(struct ph_core *core, const struct ph_event_in *in)
     core->paused = true;
     core_meta_set(core, "paused", "yes");
     core_command(core, in, &about, "pause automatic action");
-    core_answer_done(core, in, 0, "no take-over and no failback by itself until cluster resume");
+    core_answer_done(core, in, 0,
+        "nothing is taken over, placed, tried again, copied elsewhere or moved back by itself "
+        "until "
+        "`poolherd cluster resume`; leases go on");
     return 0;
 }
 

@@ -250,6 +250,18 @@ static bool unsettled(struct ph_core *core, struct core_pool *pool, const struct
     return true;
 }
 
+/* What ran goes on where it was; nothing else happens by itself. */
+static bool paused(struct ph_core *core, struct core_pool *pool)
+{
+    if (!core_pause_holds(core, pool))
+        return false;
+    waits(core, pool, PH_POOL_UNASSIGNED,
+        "automatic action is paused: waits for `poolherd cluster resume`, or for `poolherd pool "
+        "start %s`",
+        pool->row.name);
+    return true;
+}
+
 /* A drain that is under way moves pools, and keeps none down: what came free on the node meanwhile (its
  * lease ended, say) goes on there, where the newest data is, until it has been moved. */
 static bool being_drained(const struct core_node *home)
@@ -282,6 +294,8 @@ static void schedule_with_data(struct ph_core *core, struct core_pool *pool)
             home->row.name, core_node_state_word(home));
         return;
     }
+    if (paused(core, pool))
+        return;
     equal_copies(core, pool, &choice);
     if (assign_among(core, pool, &choice, reason, sizeof reason))
         return;
@@ -306,6 +320,8 @@ static void schedule_new(struct ph_core *core, struct core_pool *pool)
             unsettled(core, pool, last);
         return;
     }
+    if (paused(core, pool))
+        return;
     for (size_t i = 0; i < pool->failed_on.count; i++) {
         struct core_node *node = core_find_node(core, pool->failed_on.items[i]);
 

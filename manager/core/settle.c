@@ -168,6 +168,20 @@ static void deactivating(struct ph_core *core, struct core_pool *pool, const str
         job_waits(core, pool->job, pool, peer, "stop");
 }
 
+/* An operator's pause holds the next attempt too. */
+static bool retry_waits(struct ph_core *core, struct core_pool *pool)
+{
+    static const char said[] = "automatic action is paused, so activation is not tried again";
+    const char *why = pool->row.reason == NULL ? "" : pool->row.reason;
+
+    if (!core_pause_holds(core, pool))
+        return false;
+    if (strncmp(why, said, sizeof said - 1) != 0)
+        core_pool_reason(core, pool, "%s before `poolherd cluster resume`: %s", said, why);
+    core_want(core, pool); /* looked at again when the pause ends */
+    return true;
+}
+
 /* The state of a pool that has a node. */
 static void refresh(struct ph_core *core, struct core_pool *pool)
 {
@@ -192,7 +206,8 @@ static void refresh(struct ph_core *core, struct core_pool *pool)
         core_assign(core, pool, node, "it is wanted again"); /* whatever of the stop was done */
         return;
     }
-    if (!wanted && pool->retry_at_ms != 0 && core->now_ms >= pool->retry_at_ms) {
+    if (!wanted && pool->retry_at_ms != 0 && core->now_ms >= pool->retry_at_ms &&
+        !retry_waits(core, pool)) {
         core_assign(core, pool, node, "activation is tried again");
         return;
     }

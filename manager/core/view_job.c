@@ -40,6 +40,7 @@ int ph_request_job_list(struct ph_core *core, const struct ph_event_in *in)
             continue;
         add_job(core, job, &shown.jobs);
     }
+    core_copy_text(core, &shown.paused, core_pause_reason(core));
     core_answer_take(core, in, PH_MSG_JOBS_SHOWN, &shown);
     return 0;
 }
@@ -59,6 +60,7 @@ int ph_request_job_show(struct ph_core *core, const struct ph_event_in *in)
             (long long)(asked->id > 0 && asked->id <= core->last_job_id ? asked->id
                                                                         : core->last_job_id));
     add_job(core, job, &shown.jobs);
+    core_copy_text(core, &shown.paused, core_pause_reason(core));
     core_answer_take(core, in, PH_MSG_JOBS_SHOWN, &shown);
     return 0;
 }

@@ -88,6 +88,7 @@ int ph_request_node_list(struct ph_core *core, const struct ph_event_in *in)
     struct ph_nodes_shown shown = {0};
 
     core_view_nodes(core, &shown.nodes);
+    core_copy_text(core, &shown.paused, core_pause_reason(core));
     core_answer_take(core, in, PH_MSG_NODES_SHOWN, &shown);
     return 0;
 }
@@ -107,6 +108,7 @@ int ph_request_node_show(struct ph_core *core, const struct ph_event_in *in)
         core->no_memory = true;
     else
         core_view_node(core, node, view);
+    core_copy_text(core, &shown.paused, core_pause_reason(core));
     core_answer_take(core, in, PH_MSG_NODES_SHOWN, &shown);
     return 0;
 }

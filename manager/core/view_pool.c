@@ -219,6 +219,7 @@ int ph_request_pool_list(struct ph_core *core, const struct ph_event_in *in)
     struct ph_pools_shown shown = {0};
 
     core_view_pools(core, &shown.pools);
+    core_copy_text(core, &shown.paused, core_pause_reason(core));
     core_answer_take(core, in, PH_MSG_POOLS_SHOWN, &shown);
     return 0;
 }
@@ -238,6 +239,7 @@ int ph_request_pool_show(struct ph_core *core, const struct ph_event_in *in)
         core->no_memory = true;
     else
         core_view_pool(core, pool, true, view);
+    core_copy_text(core, &shown.paused, core_pause_reason(core));
     core_answer_take(core, in, PH_MSG_POOLS_SHOWN, &shown);
     return 0;
 }

@@ -124,7 +124,8 @@
 #define PH_FIELDS_plan(F, T)                                                                       \
     F(T, INT, job, none, PH_OPT, 0, INT64_MAX, "the job that carries it out; 0: dry run")          \
     F(T, BOOL, complete, none, PH_OPT, 0, 0, "every pool has a place to go")                       \
-    F(T, MANY, moves, planned_move, PH_OPT, 0, PH_POOLS_MAX, "in the order they would be done")
+    F(T, MANY, moves, planned_move, PH_OPT, 0, PH_POOLS_MAX, "in the order they would be done")    \
+    F(T, TEXT, paused, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why there is no automatic action now; absent: there is")
 
 #define PH_FIELDS_change(F, T)                                                                     \
     F(T, TEXT, action, none, PH_REQ, 1, 16, "add, change, remove, keep")                           \
@@ -219,7 +220,8 @@
     F(T, NAME, node, none, PH_OPT, 0, 63, "where it is")                                           \
     F(T, ENUM, state, pool_state, PH_REQ, 0, 0, "where it stands")                                 \
     F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is where it is")                \
-    F(T, MANY, candidates, candidate, PH_REQ, 0, PH_NODES_MAX, "every node, and why or why not")
+    F(T, MANY, candidates, candidate, PH_REQ, 0, PH_NODES_MAX, "every node, and why or why not")   \
+    F(T, TEXT, paused, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why there is no automatic action now; absent: there is")
 
 #define PH_FIELDS_finding(F, T)                                                                    \
     F(T, TEXT, guarantee, none, PH_REQ, 1, 64, "a word for the guarantee")                         \
@@ -236,11 +238,14 @@
     F(T, INT, created_at, none, PH_REQ, 0, INT64_MAX, "when it was invited")
 
 #define PH_FIELDS_nodes_shown(F, T)                                                                \
-    F(T, MANY, nodes, node_view, PH_REQ, 0, PH_NODES_MAX, "in order of name")
+    F(T, MANY, nodes, node_view, PH_REQ, 0, PH_NODES_MAX, "in order of name")                      \
+    F(T, TEXT, paused, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why there is no automatic action now; absent: there is")
 #define PH_FIELDS_pools_shown(F, T)                                                                \
-    F(T, MANY, pools, pool_view, PH_REQ, 0, PH_POOLS_MAX, "in order of name")
+    F(T, MANY, pools, pool_view, PH_REQ, 0, PH_POOLS_MAX, "in order of name")                      \
+    F(T, TEXT, paused, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why there is no automatic action now; absent: there is")
 #define PH_FIELDS_jobs_shown(F, T)                                                                 \
-    F(T, MANY, jobs, job, PH_REQ, 0, PH_LIST_ITEMS_MAX, "in order of id")
+    F(T, MANY, jobs, job, PH_REQ, 0, PH_LIST_ITEMS_MAX, "in order of id")                          \
+    F(T, TEXT, paused, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why there is no automatic action now; absent: there is")
 #define PH_FIELDS_events_shown(F, T)                                                               \
     F(T, MANY, events, event, PH_REQ, 0, 10000, "in order of id")
 #define PH_FIELDS_identities_shown(F, T)                                                           \

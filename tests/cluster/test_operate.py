@@ -123,14 +123,19 @@ class Loss(ClusterTest):
         status = c.cli("status")
         self.assertTrue(status["paused"])
         self.assertIn("cluster resume", status["reason"])
-        self.assertIn("PAUSED", c.raw("status").stdout)
+        for look in ("status", "node list", "node show n2", "pool list", "pool show web", "pool explain web", "job list", "node drain n2 --dry-run"):
+            self.assertIn("PAUSED", c.raw(*look.split()).stdout, look)
         self.assertIn("automatic-action", [finding["guarantee"] for finding in json.loads(c.raw("doctor", "--json").stdout) if not finding["holds"]])
         c.kill_manager()
         c.start_manager()  # a pause survives
         time.sleep(3 * status["takeover_ms"] / 1000)  # what would happen has
         self.assertEqual(c.pool("web")["node"], "n1")
         self.assertEqual(c.query("SELECT id FROM jobs WHERE kind = 'takeover'"), [])
+        c.apply("pools:\n" + c.beacon_pool("new"))
+        self.assertIn("pool start new", c.await_pool("new", state="unassigned")["reason"])
         c.cli("cluster", "resume")
+        self.assertNotIn("PAUSED", c.raw("pool", "list").stdout)
+        c.await_pool("new", state="active")
         await_("it is taken over", lambda: c.pool("web")["state"] == "active" and c.pool("web")["node"] != "n1")
 
 
