@@ -343,6 +343,8 @@ void core_picture_available(struct ph_core *core, const struct core_node *node, 
 void core_unaccount(struct ph_core *core, struct core_peer *peer);
 bool core_node_available(const struct core_node *node); /* online and active: may get new pools */
 bool core_copy_usable(const struct core_peer *peer);
+/* The node with the newest data says that it has none: its disk was lost, or is not mounted. */
+bool core_home_empty(const struct core_pool *pool);
 /* How old a copy is; -1: unknown. core_copy_aged() notes that it is so old now. */
 int64_t core_copy_age_ms(const struct ph_core *core, const struct core_peer *peer);
 void core_copy_aged(const struct ph_core *core, struct core_peer *peer, int64_t age_ms);

@@ -136,6 +136,15 @@ bool core_copy_usable(const struct core_peer *peer)
            (peer->row.state == PH_REPLICA_COMPLETE || peer->row.state == PH_REPLICA_FAILING);
 }
 
+bool core_home_empty(const struct core_pool *pool)
+{
+    const struct core_peer *peer = core_find_peer(pool, pool->row.home);
+
+    return pool->row.created && peer != NULL && peer->node->present && peer->reported &&
+           peer->report.data_epoch == 0 && peer->report.state != PH_LOCAL_ACTIVE &&
+           peer->report.state != PH_LOCAL_ACTIVATING;
+}
+
 int64_t core_copy_age_ms(const struct ph_core *core, const struct core_peer *peer)
 {
     const struct ph_replica *row = &peer->row;
@@ -168,7 +177,8 @@ size_t core_pool_copies(const struct ph_core *core, const struct core_pool *pool
 
         if (strcmp(pool->row.node, peer->node->row.name) == 0)
             continue;
-        if (pool->row.node[0] == '\0' && strcmp(pool->row.home, peer->node->row.name) == 0)
+        if (pool->row.node[0] == '\0' && strcmp(pool->row.home, peer->node->row.name) == 0 &&
+            !core_home_empty(pool))
             out[count++] = (struct ph_place_copy){.node = peer->node->row.name, .complete = true};
         else if (core_copy_usable(peer))
             out[count++] = (struct ph_place_copy){.node = peer->node->row.name,

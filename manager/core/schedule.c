@@ -60,6 +60,7 @@ struct choice {
     bool gave_up;    /* a candidate was left out because activation failed there */
     bool too_old;    /* the best one is older than the pool allows */
     bool elsewhere;  /* usable copies exist on nodes that are not available */
+    bool diverged;   /* the last resort: what former owners have counts too */
     int64_t loss_ms; /* age of the chosen data; -1: unknown */
 };
 
@@ -74,7 +75,9 @@ static void choice_add(struct choice *choice, const struct core_peer *peer, int6
 static bool reachable(
     const struct core_pool *pool, const struct core_peer *peer, struct choice *choice)
 {
-    if (!core_copy_usable(peer) || strcmp(peer->row.node, pool->row.home) == 0)
+    bool former = choice->diverged && peer->stored && peer->row.state == PH_REPLICA_DIVERGED;
+
+    if (!(core_copy_usable(peer) || former) || strcmp(peer->row.node, pool->row.home) == 0)
         return false;
     if (!core_node_available(peer->node))
         choice->elsewhere = true;
@@ -191,6 +194,12 @@ static bool assign_freshest(
         if (choice->count == 0 && (choice->slot_full || !pool->data_loss_accepted))
             return false;
     }
+    if (pool->data_loss_accepted && !choice->diverged && !choice->elsewhere && choice->count == 0 &&
+        !choice->gave_up) {
+        /* Nobody has a copy. What a former owner has is older still, and all there is. */
+        choice->diverged = true;
+        return assign_freshest(core, pool, choice, reason, size);
+    }
     return false;
 }
 
@@ -229,6 +238,12 @@ static void schedule_waits(struct ph_core *core, struct core_pool *pool,
     } else if (home->row.state == PH_NODE_JOINING || home->row.state == PH_NODE_SUSPECT) {
         waits(core, pool, PH_POOL_UNASSIGNED, "waits for %s, which has the newest data and is %s",
             home->row.name, core_node_state_word(home));
+    } else if (core_home_empty(pool)) {
+        waits(core, pool, PH_POOL_BLOCKED,
+            "%s had the newest data and now says that it has none: bring its disk back, or go on "
+            "from "
+            "an older copy with `poolherd pool start %s --accept-data-loss`",
+            home->row.name, name);
     } else {
         waits(core, pool, PH_POOL_BLOCKED,
             "the newest data is on %s, which is in %s: waits until another node has a copy of it, "
@@ -275,7 +290,7 @@ static void schedule_with_data(struct ph_core *core, struct core_pool *pool)
     struct choice choice = {0};
     char reason[PH_TEXT_BYTES_MAX + 1] = "";
 
-    if (home != NULL && !given_up(pool, home->row.name) &&
+    if (home != NULL && !given_up(pool, home->row.name) && !core_home_empty(pool) &&
         (core_node_available(home) || being_drained(home))) {
         core_assign(core, pool, home,
             home->drain == NULL ? "its newest data is there"
