@@ -1,5 +1,5 @@
 /*
- * The shell around an agent's core, and the machine it runs on.
+ * The shell around an agent's core.
  */
 #include "tests/sim/sim.h"
 
@@ -19,7 +19,9 @@ static void perform(struct sim *sim, int index, struct sim_out *out)
                 (long long)report->data_epoch, (long long)report->data_sequence,
                 report->reason == NULL ? "" : report->reason);
         } else if (sim_tracing(sim)) {
-            sim_trace(sim, node->name, "says %s", ph_messages[out->type].type);
+            if (out->type != PH_MSG_BEAT || sim->options.trace_beats) {
+                sim_trace(sim, node->name, "says %s", ph_messages[out->type].type);
+            }
         }
         sim_send(sim, index, SIM_MANAGER, out->type, out->value);
         break;
@@ -46,14 +48,30 @@ static void perform(struct sim *sim, int index, struct sim_out *out)
     }
 }
 
-static void save(struct sim_node *node, const struct sim_out *out)
+void sim_agent_save(struct sim *sim, struct sim_node *node, const struct sim_out *out)
 {
     struct sim_table *table = out->record == &ph_record_meta ? &node->metas : &node->assignments;
     if (out->kind == SIM_REMOVE) {
         sim_table_remove(table, out->value);
     } else {
+        sim_check_kept(sim, node, out->record, out->value);
         sim_table_save(table, out->value);
     }
+}
+
+/* Between any two effects, and between the commit and what waited for it, the process may die. */
+static bool dies_here(struct sim_node *node)
+{
+    if (node->crash_after == 0) {
+        return true;
+    }
+    node->crash_after -= node->crash_after > 0;
+    return false;
+}
+
+static void die(struct sim *sim, int index)
+{
+    sim_agent_crash(sim, index, sim->nodes[index].crash_for_us);
 }
 
 static void pump(struct sim *sim, int index);
@@ -61,17 +79,27 @@ static void pump(struct sim *sim, int index);
 static void committed(struct sim *sim, struct sim_event *event)
 {
     struct sim_node *node = &sim->nodes[event->node];
-    if (event->life != node->agent_life || node->agent == NULL) {
+    if (event->life != node->agent_life || node->agent == NULL ||
+        sim_deferred(sim, event, sim_agent_away_us(node))) {
+        return;
+    }
+    if (sim->now_us < node->full_until_us) {
+        sim_trace(sim, node->name, "its disk is full");
+        sim_agent_crash(sim, event->node, SIM_SECOND);
         return;
     }
     size_t count = node->outbox.committing;
     node->outbox.committing = 0;
     for (size_t i = 0; i < count; i++) {
         if (node->outbox.items[i].kind != SIM_DO) {
-            save(node, &node->outbox.items[i]);
+            sim_agent_save(sim, node, &node->outbox.items[i]);
         }
     }
     for (size_t i = 0; i < count && node->agent_life == event->life; i++) {
+        if (dies_here(node)) {
+            die(sim, event->node);
+            return;
+        }
         struct sim_out out = node->outbox.items[0];
         node->outbox.count--;
         memmove(node->outbox.items, node->outbox.items + 1,
@@ -89,32 +117,46 @@ static void committed(struct sim *sim, struct sim_event *event)
 static void pump(struct sim *sim, int index)
 {
     struct sim_node *node = &sim->nodes[index];
+    int64_t life = node->agent_life;
     struct sim_out out;
-    while (sim_outbox_take(&node->outbox, &out)) {
+    while (node->agent_life == life && sim_outbox_take(&node->outbox, &out)) {
         perform(sim, index, &out);
         sim_out_fini(&out);
     }
-    if (node->outbox.count > 0 && node->outbox.committing == 0) {
-        bool slow = sim->now_us < sim->slow_disk_until_us && sim_chance(sim, 0.2);
-        uint64_t takes_us = slow ? sim_between(sim, 100 * SIM_MS, 3 * SIM_SECOND)
-                                 : sim_between(sim, 200, 6 * SIM_MS);
+    if (node->agent_life == life && node->outbox.count > 0 && node->outbox.committing == 0) {
+        bool slow = sim->now_us < node->stall_until_us && sim_chance(&node->random, 0.3);
+        uint64_t takes_us = slow ? sim_between(&node->random, 100 * SIM_MS, 4 * SIM_SECOND)
+                                 : sim_between(&node->random, 200, 6 * SIM_MS);
         node->outbox.committing = node->outbox.count;
         sim_at(sim, sim->now_us + takes_us,
-            (struct sim_event){.run = committed, .node = index, .life = node->agent_life});
+            (struct sim_event){.run = committed, .node = index, .life = life});
     }
 }
 
 static void wake(struct sim *sim, struct sim_event *event)
 {
     struct sim_node *node = &sim->nodes[event->node];
-    if (event->life == node->agent_life && node->agent != NULL && event->at_us == node->wake_us) {
-        node->wake_us = 0;
-        struct ph_agent_event in = {.kind = PH_AE_TICK};
-        sim_agent_step(sim, event->node, &in);
+    if (event->life != node->agent_life || node->agent == NULL || event->at_us != node->wake_us) {
+        return;
     }
+    uint64_t away_us = sim_agent_away_us(node);
+    if (sim->now_us < away_us) {
+        node->wake_us = away_us;
+        sim_at(sim, away_us, *event);
+        return;
+    }
+    node->wake_us = 0;
+    struct ph_agent_event in = {.kind = PH_AE_TICK};
+    sim_agent_step(sim, event->node, &in);
 }
 
-static void sleep_until_due(struct sim *sim, int index)
+uint64_t sim_agent_away_us(const struct sim_node *node)
+{
+    return node->asleep_until_us > node->paused_until_us ? node->asleep_until_us
+                                                         : node->paused_until_us;
+}
+
+void sim_agent_sleep(struct sim *sim, int index)
 {
     struct sim_node *node = &sim->nodes[index];
     uint64_t due_ms = ph_agent_next_deadline_ms(node->agent);
@@ -125,8 +167,9 @@ static void sleep_until_due(struct sim *sim, int index)
     uint64_t at_us = sim_clock_real_us(sim, &node->clock, due_ms);
     if (at_us != node->wake_us) {
         node->wake_us = at_us;
-        sim_at(
-            sim, at_us, (struct sim_event){.run = wake, .node = index, .life = node->agent_life});
+        sim_at(sim, at_us,
+            (struct sim_event){
+                .run = wake, .routine = SIM_WAKE, .node = index, .life = node->agent_life});
     }
 }
 
@@ -136,15 +179,14 @@ static bool take_effects(struct sim *sim, int index)
     struct sim_node *node = &sim->nodes[index];
     for (size_t i = 0; i < node->effects.count; i++) {
         struct ph_agent_effect *effect = &node->effects.items[i];
-        if (node->crash_after == 0) {
-            return false;
-        }
-        node->crash_after -= node->crash_after > 0;
         if (effect->kind == PH_AF_NOTE) {
             if (sim_tracing(sim)) {
                 sim_trace(sim, node->name, "notes: %s", effect->text);
             }
             continue;
+        }
+        if (dies_here(node)) {
+            return false;
         }
         if (effect->kind == PH_AF_END) {
             sim_trace(sim, node->name, "ends: %s", effect->text);
@@ -178,7 +220,7 @@ static bool changed(const struct sim *sim, const struct sim_node *node)
 {
     const struct ph_agent_effects *effects = &node->effects;
     return effects->count > 1 || (effects->count == 1 && !effects->items[0].at_once) ||
-           sim->steps % 64 == 0;
+           sim->stats.steps % 64 == 0;
 }
 
 void sim_agent_step(struct sim *sim, int index, struct ph_agent_event *event)
@@ -188,7 +230,7 @@ void sim_agent_step(struct sim *sim, int index, struct ph_agent_event *event)
     event->now_ms = sim_clock_ms(sim, &node->clock);
     event->wall_ms = sim_wall_ms(sim, node->wall_skew_ms);
     ph_agent_effects_clear(&node->effects);
-    sim->steps++;
+    sim->stats.steps++;
     if (ph_agent_step(node->agent, event, &node->effects) != 0) {
         sim_fail(sim, "a step of the core of %s failed", node->name);
     }
@@ -197,12 +239,12 @@ void sim_agent_step(struct sim *sim, int index, struct ph_agent_event *event)
         sim_fail(sim, "the core of %s is broken: %s: %s", node->name, error.field, error.message);
     }
     if (!take_effects(sim, index)) {
-        sim_agent_crash(sim, index, sim_between(sim, 50 * SIM_MS, 3 * SIM_SECOND));
+        die(sim, index);
         return;
     }
     pump(sim, index);
     if (node->agent_life == life && node->agent != NULL) {
-        sleep_until_due(sim, index);
+        sim_agent_sleep(sim, index);
     }
 }
 
@@ -220,7 +262,7 @@ static void load(struct sim *sim, struct sim_node *node, const struct sim_table 
 
 static void load_disks(struct sim *sim, struct sim_node *node)
 {
-    for (int i = 0; i < sim->options.pools; i++) {
+    for (int i = 0; i < sim->pool_count; i++) {
         const struct sim_disk *disk = &node->disks[i];
         const struct sim_data *newest = &disk->data;
         if (!newest->exists ||
@@ -240,7 +282,7 @@ static void load_disks(struct sim *sim, struct sim_node *node)
 static void adopt(struct sim *sim, int index)
 {
     struct sim_node *node = &sim->nodes[index];
-    for (int i = 0; i < sim->options.pools; i++) {
+    for (int i = 0; i < sim->pool_count; i++) {
         for (int j = 0; j < SIM_VMS; j++) {
             const struct sim_vm *vm = &node->disks[i].vms[j];
             if (!vm->alive || node->agent == NULL) {
@@ -260,10 +302,11 @@ static void adopt(struct sim *sim, int index)
     }
 }
 
-static void begin(struct sim *sim, struct sim_event *event)
+void sim_agent_begin(struct sim *sim, struct sim_event *event)
 {
     struct sim_node *node = &sim->nodes[event->node];
-    if (event->life == node->agent_life && node->agent == NULL && node->powered) {
+    if (event->life == node->agent_life && node->agent == NULL && node->powered &&
+        !sim_deferred(sim, event, node->asleep_until_us)) {
         sim_agent_start(sim, event->node);
     }
 }
@@ -293,6 +336,7 @@ void sim_agent_start(struct sim *sim, int index)
     ph_texts_fini(&facts.hello.drivers);
     node->wake_us = 0;
     node->crash_after = -1;
+    node->crash_for_us = SIM_SECOND;
     sim_trace(sim, node->name, "agent starts as %s", node->instance);
     load(sim, node, &node->metas);
     load(sim, node, &node->assignments);
@@ -309,16 +353,17 @@ void sim_agent_start(struct sim *sim, int index)
     }
 }
 
-static void drop_process(struct sim *sim, int index, bool power)
+void sim_agent_drop(struct sim *sim, int index, bool power)
 {
     struct sim_node *node = &sim->nodes[index];
     if (node->agent == NULL) {
         return;
     }
-    if (node->outbox.committing > 0 && sim_chance(sim, 0.5)) {
+    if (node->outbox.committing > 0 && sim->now_us >= node->full_until_us &&
+        sim_chance(&node->random, 0.5)) {
         for (size_t i = 0; i < node->outbox.committing; i++) {
             if (node->outbox.items[i].kind != SIM_DO) {
-                save(node, &node->outbox.items[i]);
+                sim_agent_save(sim, node, &node->outbox.items[i]);
             }
         }
     }
@@ -326,8 +371,9 @@ static void drop_process(struct sim *sim, int index, bool power)
     ph_agent_effects_clear(&node->effects);
     ph_agent_destroy(&node->agent);
     node->agent_life++;
+    node->paused_until_us = 0;
     sim_tasks_die(sim, index, power);
-    for (int i = 0; i < sim->options.pools; i++) {
+    for (int i = 0; i < sim->pool_count; i++) {
         node->disks[i].allowed = false; /* the stream server dies with it */
     }
 }
@@ -338,68 +384,10 @@ void sim_agent_crash(struct sim *sim, int index, uint64_t back_after_us)
     if (node->agent == NULL) {
         return;
     }
-    sim->crashes++;
+    sim->stats.crashes++;
     sim_trace(sim, node->name, "agent dies");
-    drop_process(sim, index, false);
+    sim_agent_drop(sim, index, false);
+    sim_trouble(sim, sim->now_us + back_after_us);
     sim_at(sim, sim->now_us + back_after_us,
-        (struct sim_event){.run = begin, .node = index, .life = node->agent_life});
-}
-
-/* ---- the machine ---- */
-void sim_node_boot(struct sim *sim, int index)
-{
-    struct sim_node *node = &sim->nodes[index];
-    node->powered = true;
-    node->power_life++;
-    node->page_generation = node->page_clean = 0;
-    node->page_deadline_ms = 0;
-    node->guard_up = true;
-    node->guard_stopping = false;
-    node->guard_life++;
-    sim_clock_boot(sim, &node->clock);
-    sim_trace(sim, node->name, "has power");
-    sim_at(sim, sim->now_us + sim_between(sim, SIM_MS, SIM_SECOND),
-        (struct sim_event){.run = begin, .node = index, .life = node->agent_life});
-}
-
-static void power_on(struct sim *sim, struct sim_event *event)
-{
-    struct sim_node *node = &sim->nodes[event->node];
-    if (!node->powered && event->life == node->power_life) {
-        sim_node_boot(sim, event->node);
-    }
-}
-
-void sim_node_power_off(struct sim *sim, int index, uint64_t back_after_us)
-{
-    struct sim_node *node = &sim->nodes[index];
-    if (node->powered) {
-        sim_trace(sim, node->name, "loses power");
-        drop_process(sim, index, true);
-        node->powered = false;
-        node->power_life++;
-        node->guard_life++;
-        node->guard_up = false;
-        for (int i = 0; i < sim->options.pools; i++) {
-            for (int j = 0; j < SIM_VMS; j++) {
-                sim_vm_dies(sim, index, i, j);
-            }
-            node->disks[i].active = false;
-        }
-    } else {
-        node->power_life++; /* a later return counts */
-    }
-    sim_at(sim, sim->now_us + back_after_us,
-        (struct sim_event){.run = power_on, .node = index, .life = node->power_life});
-}
-
-void sim_node_fini(struct sim *sim, int index)
-{
-    struct sim_node *node = &sim->nodes[index];
-    drop_process(sim, index, true);
-    sim_outbox_clear(&node->outbox);
-    free(node->outbox.items);
-    ph_agent_effects_fini(&node->effects);
-    sim_table_fini(&node->metas);
-    sim_table_fini(&node->assignments);
+        (struct sim_event){.run = sim_agent_begin, .node = index, .life = node->agent_life});
 }

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool sim_any_alive(const struct sim_disk *disk)
+/* What is suspended with its machine does not run. */
+bool sim_any_alive(const struct sim *sim, int node, int pool)
 {
-    for (int i = 0; i < SIM_VMS; i++) {
-        if (disk->vms[i].alive) {
+    const struct sim_node *on = &sim->nodes[node];
+    for (int i = 0; i < SIM_VMS && sim->now_us >= on->asleep_until_us; i++) {
+        if (on->disks[pool].vms[i].alive) {
             return true;
         }
     }
@@ -20,8 +22,8 @@ bool sim_any_alive(const struct sim_disk *disk)
 void sim_check_alive(struct sim *sim, int pool)
 {
     int owner = -1;
-    for (int i = 0; i < sim->options.nodes; i++) {
-        if (!sim_any_alive(&sim->nodes[i].disks[pool])) {
+    for (int i = 0; i < sim->node_count; i++) {
+        if (!sim_any_alive(sim, i, pool)) {
             continue;
         }
         if (owner >= 0) {
@@ -36,7 +38,7 @@ void sim_check_alive(struct sim *sim, int pool)
 void sim_touch_content(struct sim *sim, int node, int pool)
 {
     struct sim_disk *disk = &sim->nodes[node].disks[pool];
-    if (sim_any_alive(disk)) {
+    if (sim_any_alive(sim, node, pool)) {
         disk->data.content_us = sim->now_us;
         sim->pools[pool].newest_us = sim->now_us;
     }
@@ -48,6 +50,7 @@ void sim_vm_dies(struct sim *sim, int node, int pool, int vm)
     if (disk->vms[vm].alive) {
         sim_touch_content(sim, node, pool);
         disk->vms[vm].alive = false;
+        sim->stats.pool_stops += !sim_any_alive(sim, node, pool);
     }
 }
 
@@ -55,7 +58,7 @@ void sim_vm_dies(struct sim *sim, int node, int pool, int vm)
 void sim_check_active(struct sim *sim, int node, int index, uint64_t content_us)
 {
     struct sim_pool *pool = &sim->pools[index];
-    for (int i = 0; i < sim->options.nodes; i++) {
+    for (int i = 0; i < sim->node_count; i++) {
         sim_touch_content(sim, i, index);
     }
     if (content_us >= pool->newest_us) {
@@ -69,22 +72,21 @@ void sim_check_active(struct sim *sim, int node, int index, uint64_t content_us)
             pool->name, sim->nodes[pool->clean_node].name, sim->nodes[node].name,
             (unsigned long long)(lost_us / 1000));
     }
-    sim->losses++;
-    for (int i = 0; i < sim->options.nodes; i++) {
+    sim->stats.losses++;
+    for (int i = 0; i < sim->node_count; i++) {
         const struct sim_disk *disk = &sim->nodes[i].disks[index];
         const struct ph_node *row = sim_table_get(&sim->manager.nodes, sim->nodes[i].name);
         bool has = (disk->data.exists && disk->data.content_us > content_us) ||
                    (disk->copy.exists && disk->copy.content_us > content_us);
         if (has && i != node && row != NULL && row->state == PH_NODE_ONLINE &&
             row->admin == PH_ADMIN_ACTIVE) {
-            sim->avoidable++;
+            sim->stats.avoidable++;
             sim_trace(sim, sim->nodes[i].name, "has newer data of pool %s", pool->name);
             break;
         }
     }
     sim_trace(sim, sim->nodes[node].name, "pool %s goes on without its last %llu ms", pool->name,
         (unsigned long long)(lost_us / 1000));
-    pool->lost_writes_us += lost_us;
     pool->newest_us = content_us;
 }
 
@@ -97,10 +99,10 @@ static void check_node(struct sim *sim, const struct ph_node *old, const struct 
     if (row->admin != PH_ADMIN_MAINTENANCE || (old != NULL && old->admin == PH_ADMIN_MAINTENANCE)) {
         return;
     }
-    sim->drains++;
+    sim->stats.drains++;
     const struct sim_node *node = &sim->nodes[sim_node_index(sim, row->name)];
-    for (int i = 0; i < sim->options.pools; i++) {
-        if (sim_any_alive(&node->disks[i])) {
+    for (int i = 0; i < sim->pool_count; i++) {
+        if (sim_any_alive(sim, node->index, i)) {
             sim_fail(sim, "node %s is called drained while %s runs there", row->name,
                 sim->pools[i].name);
         }
@@ -128,21 +130,24 @@ static void check_pool(struct sim *sim, const struct ph_pool *old, const struct 
     }
     pool->given += row->node[0] != '\0' && (old == NULL || strcmp(row->node, old->node) != 0);
     /* Before it is given to a node nothing of it may live on another one. */
-    for (int i = 0; row->node[0] != '\0' && i < sim->options.nodes; i++) {
+    for (int i = 0; row->node[0] != '\0' && i < sim->node_count; i++) {
         if ((old == NULL || strcmp(row->node, old->node) != 0) &&
             strcmp(row->node, sim->nodes[i].name) != 0 &&
-            sim_any_alive(&sim->nodes[i].disks[pool - sim->pools])) {
+            sim_any_alive(sim, i, (int)(pool - sim->pools))) {
             sim_fail(sim, "pool %s is given to %s while it runs on %s", row->name, row->node,
                 sim->nodes[i].name);
         }
     }
 }
 
-static void check_job(struct sim *sim, const struct ph_job *row)
+static void check_job(struct sim *sim, const struct ph_job *old, const struct ph_job *row)
 {
     if (row->state == PH_JOB_SUCCEEDED) {
-        sim->takeovers += row->kind == PH_JOB_TAKEOVER;
-        sim->moves += row->kind == PH_JOB_MOVE;
+        sim->stats.takeovers += row->kind == PH_JOB_TAKEOVER;
+        sim->stats.moves += row->kind == PH_JOB_MOVE;
+    }
+    if (old == NULL || old->phase != row->phase) {
+        sim_job_entered(sim, row);
     }
 }
 
@@ -157,69 +162,42 @@ void sim_check_saved(
     } else if (record == &ph_record_pool) {
         check_pool(sim, old, row);
     } else if (record == &ph_record_job) {
-        check_job(sim, row);
+        check_job(sim, old, row);
     }
 }
 
-static bool runs_as_declared(struct sim *sim, int index, const struct ph_pool *row)
+static int64_t meta_number(const struct ph_meta *meta)
 {
-    int node = row->node[0] == '\0' ? -1 : sim_node_index(sim, row->node);
-    if (row->desired == PH_DESIRED_INACTIVE) {
-        return row->node[0] == '\0' && row->state == PH_POOL_UNASSIGNED;
-    }
-    if (node < 0 || row->state != PH_POOL_ACTIVE || !sim->nodes[node].disks[index].active) {
-        return false;
-    }
-    for (size_t i = 0; i < sim->manager.vms.rows.count; i++) {
-        const struct ph_vm *vm = ((struct sim_row *)sim->manager.vms.rows.items[i].value)->value;
-        if (strcmp(vm->pool, row->name) == 0 && vm->restart == PH_RESTART_ALWAYS &&
-            !sim->nodes[node].disks[index].vms[sim_vm_index(vm->name)].alive) {
-            return false;
+    return meta->value == NULL ? 0 : strtoll(meta->value, NULL, 10);
+}
+
+void sim_check_kept(
+    struct sim *sim, const struct sim_node *node, const struct ph_record *record, const void *row)
+{
+    if (record == &ph_record_meta) {
+        const struct ph_meta *meta = row, *old = sim_table_get(&node->metas, meta->key);
+        bool grows = strcmp(meta->key, "term") == 0 || strcmp(meta->key, "generation") == 0;
+        if (grows && old != NULL && meta_number(meta) < meta_number(old)) {
+            sim_fail(sim, "the %s that %s keeps fell from %s to %s", meta->key, node->name,
+                old->value, meta->value);
         }
+        return;
     }
-    return true;
+    const struct ph_assignment *kept = row;
+    const struct ph_assignment *old = sim_table_get(&node->assignments, kept->pool);
+    if (old != NULL && (kept->epoch < old->epoch || kept->term < old->term)) {
+        sim_fail(sim, "%s keeps epoch %lld of term %lld for pool %s, after %lld of %lld",
+            node->name, (long long)kept->epoch, (long long)kept->term, kept->pool,
+            (long long)old->epoch, (long long)old->term);
+    }
 }
 
-bool sim_settled(struct sim *sim, char *why, size_t size)
+void sim_check_stopped(struct sim *sim, int node)
 {
-    if (sim->manager.core == NULL) {
-        (void)ph_text_format(why, size, "the manager is not running");
-        return false;
-    }
-    for (size_t i = 0; i < sim->manager.pools.rows.count; i++) {
-        const struct ph_pool *row =
-            ((struct sim_row *)sim->manager.pools.rows.items[i].value)->value;
-        if (!runs_as_declared(sim, sim_pool_index(sim, row->name), row)) {
-            (void)ph_text_format(why, size, "pool %s (desired %s) is %s on %s: %s", row->name,
-                ph_enum_word(&ph_enum_pool_desired, (int)row->desired),
-                ph_enum_word(&ph_enum_pool_state, (int)row->state),
-                row->node[0] == '\0' ? "no node" : row->node,
-                row->reason == NULL ? "" : row->reason);
-            return false;
-        }
-    }
-    for (size_t i = 0; i < sim->manager.jobs.rows.count; i++) {
-        const struct ph_job *row = ((struct sim_row *)sim->manager.jobs.rows.items[i].value)->value;
-        (void)ph_text_format(why, size, "job %lld (%s of %s%s) goes on, phase %s: %s",
-            (long long)row->id, ph_enum_word(&ph_enum_job_kind, (int)row->kind), row->pool,
-            row->node, ph_enum_word(&ph_enum_job_phase, (int)row->phase),
-            row->waiting_on == NULL ? "" : row->waiting_on);
-        return false;
-    }
-    return true;
-}
-
-void sim_check_settled(struct sim *sim)
-{
-    char why[1200] = "";
-    if (!sim_settled(sim, why, sizeof(why))) {
-        sim_fail(sim, "faults ceased long ago, and yet %s", why);
-    }
-    /* What the inventory has acknowledged is there. */
-    for (int i = 0; i < sim->options.pools; i++) {
-        if (sim->pools[i].declared && !sim->pools[i].gone &&
-            sim_table_get(&sim->manager.pools, sim->pools[i].name) == NULL) {
-            sim_fail(sim, "pool %s was acknowledged and is not there", sim->pools[i].name);
+    for (int i = 0; i < sim->pool_count; i++) {
+        if (sim_any_alive(sim, node, i)) {
+            sim_fail(sim, "the lease of %s is over, its time to stop is up, and %s runs there",
+                sim->nodes[node].name, sim->pools[i].name);
         }
     }
 }

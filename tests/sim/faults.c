@@ -1,190 +1,308 @@
 /*
- * What goes wrong, and when.
+ * What goes wrong: each fault of a play, done to the world. Most last until a moment that is noted where
+ * the trouble is; those that wait for a job's phase are done when the next job has entered it.
  */
 #include "tests/sim/sim.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static void heal_link(struct sim *sim, struct sim_event *event)
+void sim_trouble(struct sim *sim, uint64_t until_us)
 {
-    sim->cut[event->node][event->pool] = false;
-    sim_trace(sim, "network", "the link from %s to %s is whole again",
-        sim_process_name(sim, event->node), sim_process_name(sim, event->pool));
+    sim->trouble_until_us = until_us > sim->trouble_until_us ? until_us : sim->trouble_until_us;
 }
 
-static void cut_one_way(struct sim *sim, int from, int to, uint64_t until_us)
+static void later(uint64_t *until_us, uint64_t other_us)
 {
-    sim_trace(sim, "network", "the link from %s to %s is cut", sim_process_name(sim, from),
-        sim_process_name(sim, to));
-    sim->cut[from][to] = true;
-    sim_at(sim, until_us, (struct sim_event){.run = heal_link, .node = from, .pool = to});
+    *until_us = other_us > *until_us ? other_us : *until_us;
 }
 
-static void cut(struct sim *sim, int node, int other, bool up, bool down)
+static void kill_a_vm(struct sim *sim, int pool, uint64_t detail)
 {
-    uint64_t until_us = sim->now_us + sim_between(sim, 50 * SIM_MS, 30 * SIM_SECOND);
-    if (up) {
-        cut_one_way(sim, node, other, until_us);
+    int node = 0;
+    while (node < sim->node_count && !sim_any_alive(sim, node, pool)) {
+        node++;
     }
-    if (down) {
-        cut_one_way(sim, other, node, until_us);
+    if (node == sim->node_count || sim->now_us < sim_agent_away_us(&sim->nodes[node])) {
+        return;
+    }
+    struct sim_node *on = &sim->nodes[node];
+    int index = (int)(detail % SIM_VMS);
+    while (!on->disks[pool].vms[index].alive) {
+        index = (index + 1) % SIM_VMS;
+    }
+    char name[2] = {(char)('a' + index), '\0'};
+    struct ph_agent_event event = {.kind = PH_AE_VM_ENDED,
+        .pool = sim->pools[pool].name,
+        .vm = name,
+        .pid = on->disks[pool].vms[index].pid,
+        .exit_status = detail % 3 == 0 ? 0 : -1};
+    sim_trace(sim, on->name, "VM %s of %s ends by itself", name, sim->pools[pool].name);
+    sim_vm_dies(sim, node, pool, index);
+    if (on->agent != NULL) {
+        sim_agent_step(sim, node, &event);
     }
 }
 
-/* A link that is congested for a while and then gone: the grants under way are the last ones. */
-static void congestion_ends(struct sim *sim, struct sim_event *event)
+static void change_rate(struct sim *sim, struct sim_node *node)
 {
-    sim->slow_us[event->node][SIM_MANAGER] = sim->slow_us[SIM_MANAGER][event->node] = 0;
-    if (sim->storm) {
-        cut(sim, event->node, SIM_MANAGER, true, true);
+    if (!node->powered) {
+        return;
+    }
+    sim_clock_rate(sim, &node->clock, &node->random);
+    if (node->page_deadline_ms != 0) {
+        sim_guard_watch(sim, node->index);
+    }
+    if (node->agent != NULL) {
+        sim_agent_sleep(sim, node->index);
     }
 }
 
-static void congest(struct sim *sim, int node)
+static void fault_of_manager(struct sim *sim, const struct sim_item *item, uint64_t until_us)
 {
-    uint64_t slow_us = sim_between(sim, 0, sim->config.timing.lease_ms * SIM_MS / 3);
-    sim->slow_us[node][SIM_MANAGER] = sim->slow_us[SIM_MANAGER][node] = slow_us;
-    sim_trace(sim, "network", "the link of %s is slow", sim->nodes[node].name);
-    sim_at(sim, sim->now_us + sim_between(sim, SIM_SECOND, 20 * SIM_SECOND),
-        (struct sim_event){.run = congestion_ends, .node = node});
-}
-
-static void break_links(struct sim *sim, int node)
-{
-    switch (sim_random(sim, 5)) {
-    case 0:
-        cut(sim, node, SIM_MANAGER, true, false);
+    struct sim_manager *manager = &sim->manager;
+    switch ((int)item->action) {
+    case SIM_DO_MANAGER_CRASH:
+        sim_manager_crash(sim, item->for_ms * SIM_MS);
         break;
-    case 1:
-        cut(sim, node, SIM_MANAGER, false, true);
+    case SIM_DO_MANAGER_CRASH_AFTER:
+        manager->crash_after = item->amount;
+        manager->crash_for_us = item->for_ms * SIM_MS;
         break;
-    case 2:
-        cut(sim, node, SIM_MANAGER, true, true);
+    case SIM_DO_MANAGER_PAUSE:
+        later(&manager->paused_until_us, manager->core == NULL ? 0 : until_us);
         break;
-    case 3:
-        for (int i = 0; i < sim->options.nodes; i++) {
-            cut(sim, i, SIM_MANAGER, true, true); /* the manager is cut off */
+    case SIM_DO_MANAGER_STALL:
+        later(&manager->stall_until_us, until_us);
+        break;
+    case SIM_DO_MANAGER_FULL:
+        later(&manager->full_until_us, until_us);
+        break;
+    case SIM_DO_MANAGER_CUT:
+        for (int i = 0; i < sim->node_count; i++) {
+            later(&sim->links[i][SIM_MANAGER].cut_until_us, until_us);
+            later(&sim->links[SIM_MANAGER][i].cut_until_us, until_us);
         }
         break;
     default:
-        cut(sim, node, (int)sim_random(sim, (uint64_t)sim->options.nodes), true, true);
+        manager->wall_skew_ms = item->amount;
         break;
     }
 }
 
-static void kill_a_vm(struct sim *sim, int node, int pool)
+static void fault_of_node(struct sim *sim, const struct sim_item *item, uint64_t until_us)
 {
-    struct sim_node *on = &sim->nodes[node];
-    for (int i = 0; i < SIM_VMS; i++) {
-        struct sim_vm *vm = &on->disks[pool].vms[i];
-        if (!vm->alive) {
+    struct sim_node *node = &sim->nodes[item->node];
+    switch ((int)item->action) {
+    case SIM_DO_AGENT_CRASH:
+        sim_agent_crash(sim, item->node, item->for_ms * SIM_MS);
+        break;
+    case SIM_DO_AGENT_CRASH_AFTER:
+        node->crash_after = item->amount;
+        node->crash_for_us = item->for_ms * SIM_MS;
+        break;
+    case SIM_DO_AGENT_PAUSE:
+        later(&node->paused_until_us, node->agent == NULL ? 0 : until_us);
+        break;
+    case SIM_DO_SUSPEND:
+        sim_node_suspend(sim, item->node, item->for_ms * SIM_MS);
+        break;
+    case SIM_DO_DISK_LOST:
+        sim_node_power_off(sim, item->node, item->for_ms * SIM_MS);
+        sim_node_lose_disk(sim, item->node);
+        break;
+    case SIM_DO_POWER_OFF:
+        sim_node_power_off(sim, item->node, item->for_ms * SIM_MS);
+        break;
+    case SIM_DO_DISK_STALL:
+        later(&node->stall_until_us, until_us);
+        break;
+    case SIM_DO_DISK_FULL:
+        later(&node->full_until_us, until_us);
+        break;
+    case SIM_DO_GUARD_CRASH:
+        sim_guard_crash(sim, item->node, item->for_ms * SIM_MS);
+        break;
+    case SIM_DO_CLOCK_RATE:
+        change_rate(sim, node);
+        break;
+    default:
+        node->wall_skew_ms = item->amount;
+        break;
+    }
+}
+
+static void fault(struct sim *sim, const struct sim_item *item, uint64_t until_us)
+{
+    double share = (double)item->amount / 1000;
+    struct sim_link *link = NULL;
+    switch ((int)item->action) {
+    case SIM_DO_CUT:
+        later(&sim->links[item->node][item->other].cut_until_us, until_us);
+        break;
+    case SIM_DO_SLOW:
+        link = &sim->links[item->node][item->other];
+        link->slow_us = (uint64_t)item->amount * SIM_MS;
+        later(&link->slow_until_us, until_us);
+        break;
+    case SIM_DO_LOSS:
+        sim->loss = share;
+        later(&sim->loss_until_us, until_us);
+        break;
+    case SIM_DO_NOISE:
+        sim->noise = share;
+        later(&sim->noise_until_us, until_us);
+        break;
+    case SIM_DO_DRIVERS:
+        for (int i = 0; i < sim->node_count; i++) {
+            if (item->node == SIM_NOBODY || item->node == i) {
+                sim->nodes[i].drivers_rate = share;
+                later(&sim->nodes[i].drivers_until_us, until_us);
+            }
+        }
+        break;
+    case SIM_DO_STUBBORN:
+        for (int i = 0; i < sim->node_count; i++) {
+            later(&sim->nodes[i].disks[item->pool].stubborn_until_us, until_us);
+        }
+        break;
+    default:
+        kill_a_vm(sim, item->pool, item->detail);
+        break;
+    }
+}
+
+/* What else goes wrong is seen in the processes themselves. */
+static bool delays_beats(const struct sim_item *item)
+{
+    switch ((int)item->action) {
+    case SIM_DO_CUT:
+    case SIM_DO_SLOW:
+        return item->node == SIM_MANAGER || item->other == SIM_MANAGER;
+    case SIM_DO_MANAGER_CUT:
+    case SIM_DO_LOSS:
+    case SIM_DO_NOISE:
+    case SIM_DO_MANAGER_PAUSE:
+    case SIM_DO_AGENT_PAUSE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void done_now(struct sim *sim, const struct sim_item *item)
+{
+    uint64_t until_us = sim->now_us + item->for_ms * SIM_MS;
+    unsigned operands = sim_actions[item->action].operands;
+    if (sim_tracing(sim)) {
+        char text[256];
+        sim_item_text(item, text, sizeof(text));
+        sim_trace(sim, "play", "%s", text);
+    }
+    if ((operands & SIM_BY_OPERATOR) != 0) {
+        sim->stats.commands++;
+        sim_operate(sim, item);
+        return;
+    }
+    sim->stats.faults++;
+    if (delays_beats(item)) {
+        sim_trouble(sim, until_us);
+    }
+    if (item->action <= SIM_DO_MANAGER_CUT) {
+        fault_of_manager(sim, item, until_us);
+    } else if (item->action <= SIM_DO_WALL) {
+        fault_of_node(sim, item, until_us);
+    } else {
+        fault(sim, item, until_us);
+    }
+}
+
+static void item_due(struct sim *sim, struct sim_event *event)
+{
+    struct sim_item *item = event->data;
+    bool asks = (sim_actions[item->action].operands & SIM_BY_OPERATOR) != 0;
+    if (sim->now_us != UINT64_MAX &&
+        !(asks && sim_deferred(sim, event, sim->manager.paused_until_us))) {
+        done_now(sim, item);
+        free(item);
+    } else if (sim->now_us == UINT64_MAX) {
+        free(item); /* the world has ended */
+    }
+}
+
+static void due_at(struct sim *sim, uint64_t at_us, const struct sim_item *item)
+{
+    struct sim_item *copy = malloc(sizeof(*copy));
+    if (copy == NULL) {
+        abort();
+    }
+    *copy = *item;
+    sim_at(sim, at_us, (struct sim_event){.run = item_due, .data = copy});
+}
+
+void sim_perform(struct sim *sim, const struct sim_item *item)
+{
+    if (item->when < 0) {
+        due_at(sim, sim->now_us, item);
+    } else if (sim->waiting_count < SIM_WAITING) {
+        sim->waiting[sim->waiting_count++] = *item;
+    }
+}
+
+/* Who or what is meant, now that the job is known; false: the job has none. */
+static bool resolve(const struct sim *sim, struct sim_item *item, const struct ph_job *job)
+{
+    unsigned operands = sim_actions[item->action].operands;
+    if (item->pool == SIM_ITS_POOL) {
+        item->pool = sim_pool_index(sim, job->pool);
+    }
+    if (item->node == SIM_ITS_NODE) {
+        item->node = sim_node_index(sim, job->node);
+    } else if (item->node == SIM_ITS_TARGET) {
+        item->node = sim_node_index(sim, job->target);
+    }
+    bool node_needed = (operands & SIM_BY_NODE) != 0 && item->action != SIM_DO_MOVE &&
+                       item->action != SIM_DO_DRIVERS;
+    return (!node_needed || item->node >= 0) && ((operands & SIM_BY_POOL) == 0 || item->pool >= 0);
+}
+
+void sim_job_entered(struct sim *sim, const struct ph_job *job)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < sim->waiting_count; i++) {
+        struct sim_item item = sim->waiting[i];
+        if (item.when != (int)job->phase || !resolve(sim, &item, job)) {
+            sim->waiting[kept++] = sim->waiting[i];
             continue;
         }
-        char name[2] = {(char)('a' + i), '\0'};
-        struct ph_agent_event event = {.kind = PH_AE_VM_ENDED,
-            .pool = sim->pools[pool].name,
-            .vm = name,
-            .pid = vm->pid,
-            .exit_status = sim_chance(sim, 0.3) ? 0 : -1};
-        sim_trace(sim, on->name, "VM %s of %s ends by itself", name, sim->pools[pool].name);
-        sim_vm_dies(sim, node, pool, i);
-        if (on->agent != NULL) {
-            sim_agent_step(sim, node, &event);
-        }
-        return;
+        /* At once, or a little later: while what the phase began is under way. */
+        due_at(sim, sim->now_us + item.detail % 4 * (item.detail % 40) * SIM_MS, &item);
     }
-}
-
-static uint64_t outage_us(struct sim *sim)
-{
-    /* Many are shorter than a lease, some longer than a take-over. */
-    uint64_t lease_us = sim->config.timing.lease_ms * SIM_MS;
-    return sim_chance(sim, 0.5) ? sim_between(sim, 10 * SIM_MS, lease_us)
-                                : sim_between(sim, lease_us, 10 * lease_us + 10 * SIM_SECOND);
-}
-
-static void fault(struct sim *sim, struct sim_event *event)
-{
-    (void)event;
-    if (!sim->storm) {
-        return;
-    }
-    int node = (int)sim_random(sim, (uint64_t)sim->options.nodes);
-    int pool = (int)sim_random(sim, (uint64_t)sim->options.pools);
-    switch (sim_random(sim, 18)) {
-    case 0:
-        sim_manager_crash(sim, outage_us(sim));
-        break;
-    case 1:
-        sim->manager.crash_after = (int64_t)sim_random(sim, 30);
-        break;
-    case 2:
-        sim_agent_crash(sim, node, outage_us(sim));
-        break;
-    case 3:
-        sim->nodes[node].crash_after = (int64_t)sim_random(sim, 20);
-        break;
-    case 4:
-        sim_node_power_off(sim, node, SIM_SECOND + outage_us(sim));
-        break;
-    case 5:
-    case 6:
-    case 7:
-        break_links(sim, node);
-        break;
-    case 8:
-        sim->slow_disk_until_us = sim->now_us + sim_between(sim, SIM_SECOND, 20 * SIM_SECOND);
-        break;
-    case 9:
-        sim->loss = sim_chance(sim, 0.5) ? 0.0 : 0.3 * sim_chance(sim, 0.3) + 0.02;
-        break;
-    case 10:
-        sim_guard_crash(sim, node, sim_between(sim, 5 * SIM_MS, 100 * SIM_MS));
-        break;
-    case 11:
-        sim->rate = sim_chance(sim, 0.3) ? 1.0 : 0.1;
-        break;
-    case 12:
-    case 13:
-        congest(sim, node);
-        break;
-    default:
-        kill_a_vm(sim, node, pool);
-        break;
-    }
-    double faults = sim->options.faults;
-    sim_at(sim, sim->now_us + sim_soon(sim, (uint64_t)(8 * SIM_SECOND / (faults > 0 ? faults : 1))),
-        (struct sim_event){.run = fault});
-}
-
-void sim_faults_start(struct sim *sim)
-{
-    if (sim->options.faults <= 0) {
-        return;
-    }
-    sim->storm = true;
-    sim->loss = 0.005;
-    sim->rate = 0.1;
-    sim_at(sim, sim->now_us + sim_soon(sim, 5 * SIM_SECOND), (struct sim_event){.run = fault});
-    sim_operator_start(sim);
+    sim->waiting_count = kept;
 }
 
 void sim_faults_cease(struct sim *sim)
 {
-    sim_trace(sim, "sim", "calm");
-    sim->storm = false;
-    sim->loss = 0;
-    sim->rate = 0;
-    sim->slow_disk_until_us = 0;
+    sim_trace(sim, "play", "calm");
+    sim->calm = true;
+    sim->waiting_count = 0;
+    sim->loss_until_us = sim->noise_until_us = 0;
+    sim->manager.stall_until_us = sim->manager.full_until_us = 0;
     sim->manager.crash_after = -1;
-    memset(sim->slow_us, 0, sizeof(sim->slow_us));
-    memset(sim->cut, 0, sizeof(sim->cut));
-    for (int i = 0; i < sim->options.nodes; i++) {
-        sim->nodes[i].crash_after = -1;
-        for (int j = 0; j < sim->options.pools; j++) {
-            for (int k = 0; k < SIM_VMS; k++) {
-                sim->nodes[i].disks[j].vms[k].stubborn = false;
-            }
+    for (int i = 0; i < SIM_PROCESSES; i++) {
+        for (int j = 0; j < SIM_PROCESSES; j++) {
+            sim->links[i][j].cut_until_us = sim->links[i][j].slow_until_us = 0;
+        }
+    }
+    for (int i = 0; i < sim->node_count; i++) {
+        struct sim_node *node = &sim->nodes[i];
+        node->crash_after = -1;
+        if (!node->powered) {
+            sim_node_power_off(sim, i, SIM_SECOND); /* back sooner */
+        }
+        node->stall_until_us = node->full_until_us = node->drivers_until_us = 0;
+        for (int j = 0; j < sim->pool_count; j++) {
+            node->disks[j].stubborn_until_us = 0;
         }
     }
 }

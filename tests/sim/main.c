@@ -1,187 +1,29 @@
 /*
  * ph_sim: see run --help.
  */
-#include "tests/sim/sim.h"
-
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
+#include "tests/sim/shrink.h"
+#include "tests/sim/sim.h"
 
-static const char *const profiles[] = {"default", "fast", "gentle", "slow"};
+#define JOBS_MAX 64
+#define SHRINK_SECONDS 300
 
-bool sim_tracing(const struct sim *sim)
-{
-    return sim->options.trace;
-}
-
-void sim_trace(struct sim *sim, const char *who, const char *format, ...)
-{
-    if (!sim->options.trace) {
-        return;
-    }
-    char text[1024];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)ph_text_vformat(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    (void)printf("%10llu.%06llu %-8s %s\n", (unsigned long long)(sim->now_us / SIM_SECOND),
-        (unsigned long long)(sim->now_us % SIM_SECOND), who, text);
-}
-
-_Noreturn void sim_fail(struct sim *sim, const char *format, ...)
-{
-    char text[1400];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)ph_text_vformat(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    (void)fflush(stdout);
-    (void)fprintf(stderr, "FAILED seed=%llu at %llu.%06llu s: %s\n",
-        (unsigned long long)sim->options.seed, (unsigned long long)(sim->now_us / SIM_SECOND),
-        (unsigned long long)(sim->now_us % SIM_SECOND), text);
-    _Exit(1);
-}
-
-int sim_pool_index(const struct sim *sim, const char *name)
-{
-    for (int i = 0; i < sim->options.pools; i++) {
-        if (strcmp(sim->pools[i].name, name) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-int sim_node_index(const struct sim *sim, const char *name)
-{
-    for (int i = 0; i < sim->options.nodes; i++) {
-        if (strcmp(sim->nodes[i].name, name) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-int sim_vm_index(const char *name)
-{
-    int index = name[0] - 'a';
-    return index >= 0 && index < SIM_VMS ? index : 0;
-}
-
-static int set_timing(struct sim *sim)
-{
-    const char *profile = sim->options.profile;
-    if (profile == NULL) {
-        profile = profiles[sim_random(sim, 3)];
-        sim->options.profile = profile;
-    }
-    ph_core_config_default(&sim->config);
-    if (strcmp(profile, "slow") == 0) { /* the longest there is: for simulating much quiet time */
-        sim->config.timing.beat_ms = 100000;
-        sim->config.timing.lease_ms = 600000;
-        sim->config.timing.stop_ms = 5000;
-        return 0;
-    }
-    return ph_timing_profile(profile, &sim->config.timing);
-}
-
-static void set_up(struct sim *sim)
-{
-    sim->random = sim->options.seed * 0x9e3779b97f4a7c15u + 0x632be59bd9b4e019u;
-    sim->random = sim->random == 0 ? 1 : sim->random;
-    for (int i = 0; i < 8; i++) {
-        (void)sim_random(sim, 2);
-    }
-    if (set_timing(sim) != 0) {
-        sim_fail(sim, "there is no profile %s", sim->options.profile);
-    }
-    if (sim->options.faults < 0) {
-        static const double levels[] = {0.3, 1, 1, 2, 4};
-        sim->options.faults = levels[sim_random(sim, 5)];
-    }
-    sim->delay_us = sim_between(sim, 100, 1500);
-    sim->spike_us = sim->config.timing.lease_ms * SIM_MS;
-    struct sim_manager *manager = &sim->manager;
-    manager->nodes.record = &ph_record_node;
-    manager->pools.record = &ph_record_pool;
-    manager->vms.record = &ph_record_vm;
-    manager->replicas.record = &ph_record_replica;
-    manager->jobs.record = &ph_record_job;
-    manager->identities.record = &ph_record_identity;
-    manager->metas.record = &ph_record_meta;
-    manager->fence_devices.record = &ph_record_fence_device;
-    for (int i = 0; i < sim->options.pools; i++) {
-        (void)ph_text_format(sim->pools[i].name, sizeof(sim->pools[i].name), "pool%02d", i);
-    }
-    for (int i = 0; i < sim->options.nodes; i++) {
-        struct sim_node *node = &sim->nodes[i];
-        (void)ph_text_format(node->name, sizeof(node->name), "n%d", i + 1);
-        node->index = i;
-        node->metas.record = &ph_record_meta;
-        node->assignments.record = &ph_record_assignment;
-        node->crash_after = -1;
-    }
-    sim_clock_boot(sim, &manager->clock);
-    manager->crash_after = -1;
-    sim_manager_start(sim);
-    for (int i = 0; i < sim->options.nodes; i++) {
-        sim_node_boot(sim, i);
-    }
-}
-
-static void run_for(struct sim *sim, uint64_t span_us)
-{
-    uint64_t until_us = sim->now_us + span_us;
-    until_us = until_us > sim->end_us ? sim->end_us : until_us;
-    while (sim_next(sim, until_us)) {
-    }
-}
-
-/* Calm until all runs as declared; not for ever. */
-static void calm(struct sim *sim)
-{
-    char why[1200];
-    sim_faults_cease(sim);
-    /* The longest anything backs off is a minute, a hung driver hangs two, a drain's move waits half. */
-    uint64_t limit_us = 900 * (uint64_t)SIM_SECOND + 40 * sim->config.timing.lease_ms * SIM_MS;
-    uint64_t until_us = sim->now_us + limit_us;
-    sim->end_us = until_us > sim->end_us ? until_us : sim->end_us;
-    run_for(sim, 60 * (uint64_t)SIM_SECOND);
-    do {
-        sim_operator_calm(sim);
-        run_for(sim, 30 * (uint64_t)SIM_SECOND);
-    } while (sim->now_us < until_us && !sim_settled(sim, why, sizeof(why)));
-    sim_check_settled(sim);
-    /* What stands as declared stays so: no orders go back and forth. */
-    uint64_t orders = sim->orders, quiet_us = 60 * (uint64_t)SIM_SECOND;
-    sim->end_us += quiet_us;
-    run_for(sim, quiet_us);
-    if (sim->orders - orders > 20 * (uint64_t)sim->options.pools) {
-        sim_fail(sim, "%llu orders were given in a minute in which nothing happened",
-            (unsigned long long)(sim->orders - orders));
-    }
-}
-
-static void play(struct sim *sim)
-{
-    set_up(sim);
-    uint64_t end_us = (uint64_t)(sim->options.hours * 3600) * SIM_SECOND;
-    sim->end_us = end_us;
-    run_for(sim, 5 * (uint64_t)SIM_SECOND + 2 * sim->config.timing.beat_ms * SIM_MS);
-    sim_operator_declare(sim);
-    while (sim->now_us < end_us) {
-        sim->end_us = end_us;
-        sim_faults_start(sim);
-        run_for(sim, 600 * (uint64_t)SIM_SECOND);
-        calm(sim);
-        if (sim->options.faults <= 0) {
-            sim->end_us = end_us;
-            run_for(sim, end_us);
-        }
-    }
-    calm(sim);
-}
+struct command_line {
+    struct sim_wish wish;
+    struct sim_options options;
+    uint64_t seeds;
+    int jobs;
+    bool forever, quiet, shrink;
+    const char *write;
+    char **replay;
+    int replay_count;
+};
 
 static double seconds_now(void)
 {
@@ -190,94 +32,216 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void run_one(const struct sim_options *options)
+static void add_stats(struct sim_stats *sum, const struct sim_stats *more)
 {
-    struct sim *sim = calloc(1, sizeof(*sim));
-    if (sim == NULL) {
-        abort();
+    uint64_t *to = (uint64_t *)(void *)sum;
+    const uint64_t *from = (const uint64_t *)(const void *)more;
+    for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++) {
+        to[i] += from[i];
     }
-    sim->options = *options;
+}
+
+static void say(const char *what, const struct sim_stats *stats, double took)
+{
+    double hours = (double)stats->real_us / 3.6e9;
+    double each = hours > 0 ? 1 / hours : 0;
+    (void)fprintf(stderr,
+        "%s: %.1f simulated hours, %.0f hours/s; faults %llu (%.1f an hour), commands %llu; "
+        "crashes %llu, lease-ends %llu, take-overs %llu, moves %llu, drained %llu; lost writes "
+        "%llu "
+        "(avoidable %llu); steps %llu, beats skipped %llu\n",
+        what, hours, hours / (took > 0 ? took : 1e-9), (unsigned long long)stats->faults,
+        (double)stats->faults * each, (unsigned long long)stats->commands,
+        (unsigned long long)stats->crashes, (unsigned long long)stats->lease_ends,
+        (unsigned long long)stats->takeovers, (unsigned long long)stats->moves,
+        (unsigned long long)stats->drains, (unsigned long long)stats->losses,
+        (unsigned long long)stats->avoidable, (unsigned long long)stats->steps,
+        (unsigned long long)stats->skipped_beats);
+}
+
+/* One seed: made, and written down, shrunk or played. */
+static int one(const struct command_line *line, uint64_t seed, struct sim_stats *sum)
+{
+    struct sim_schedule schedule;
+    struct sim_wish wish = line->wish;
+    struct sim_stats stats = {0};
+    char what[96];
+    int status = 0;
+    wish.seed = seed;
+    sim_generate(&wish, &schedule);
     double began = seconds_now();
-    play(sim);
-    double took = seconds_now() - began;
-    double hours = (double)sim->now_us / 3.6e9;
-    if (!options->quiet) {
-        (void)fprintf(stderr,
-            "ok seed=%llu profile=%s faults=%.1f hours=%.1f steps=%llu crashes=%llu kills=%llu "
-            "takeovers=%llu moves=%llu drained=%llu losses=%llu avoidable=%llu %.1f hours/s\n",
-            (unsigned long long)options->seed, sim->options.profile, sim->options.faults, hours,
-            (unsigned long long)sim->steps, (unsigned long long)sim->crashes,
-            (unsigned long long)sim->kills, (unsigned long long)sim->takeovers,
-            (unsigned long long)sim->moves, (unsigned long long)sim->drains,
-            (unsigned long long)sim->losses, (unsigned long long)sim->avoidable,
-            hours / (took > 0 ? took : 1e-9));
+    if (line->write != NULL) {
+        (void)ph_text_format(what, sizeof(what), "made from seed %llu", (unsigned long long)seed);
+        sim_schedule_write(&schedule, line->write, what);
+    } else if (line->shrink) {
+        status = sim_shrink(&schedule, &line->options, SHRINK_SECONDS);
+    } else {
+        sim_play(&schedule, &line->options, &stats);
+        if (!line->quiet && (line->forever || line->seeds == 1)) {
+            (void)ph_text_format(what, sizeof(what), "ok seed=%llu profile=%s",
+                (unsigned long long)seed, schedule.profile);
+            say(what, &stats, seconds_now() - began);
+        }
     }
-    for (int i = 0; i < sim->options.nodes; i++) {
-        sim_node_fini(sim, i);
+    add_stats(sum, &stats);
+    sim_schedule_fini(&schedule);
+    return status;
+}
+
+static int every_nth(const struct command_line *line, int first, int step, struct sim_stats *sum)
+{
+    int status = 0;
+    for (uint64_t i = (uint64_t)first; (line->forever || i < line->seeds) && status == 0;
+         i += (uint64_t)step) {
+        status = one(line, line->wish.seed + i, sum);
     }
-    sim_manager_fini(sim);
-    sim_queue_fini(sim);
-    free(sim);
+    return status;
+}
+
+/* Seeds over several processes; each hands its counts back through a pipe. */
+static int in_parallel(const struct command_line *line, struct sim_stats *sum)
+{
+    int ends[2], status = 0;
+    if (pipe(ends) != 0) {
+        return 1;
+    }
+    for (int i = 0; i < line->jobs; i++) {
+        pid_t child = fork();
+        if (child < 0) {
+            perror("ph_sim: fork");
+            status = 1;
+        } else if (child == 0) {
+            struct sim_stats own = {0};
+            int failed = every_nth(line, i, line->jobs, &own);
+            (void)!write(ends[1], &own, sizeof(own)); /* less than PIPE_BUF: in one piece */
+            _Exit(failed);
+        }
+    }
+    (void)close(ends[1]);
+    struct sim_stats more;
+    while (read(ends[0], &more, sizeof(more)) == (ssize_t)sizeof(more)) {
+        add_stats(sum, &more);
+    }
+    (void)close(ends[0]);
+    int ended;
+    while (wait(&ended) > 0 || errno == EINTR) {
+        status = ended != 0 ? 1 : status;
+    }
+    return status;
+}
+
+static int replay(const struct command_line *line)
+{
+    int failures = 0;
+    for (int i = 0; i < line->replay_count; i++) {
+        struct sim_schedule schedule;
+        char words[1500];
+        uint64_t at_ms = 0;
+        const char *path = line->replay[i];
+        sim_schedule_read(&schedule, path);
+        if (line->shrink) {
+            failures += sim_shrink(&schedule, &line->options, SHRINK_SECONDS);
+        } else if (line->options.trace) { /* here, so that it is seen as it comes */
+            struct sim_stats stats;
+            sim_play(&schedule, &line->options, &stats);
+        } else if (sim_attempt(&schedule, &line->options, &at_ms, words, sizeof(words))) {
+            (void)fprintf(stderr, "ok %s\n", path);
+        } else {
+            (void)fprintf(stderr, "FAILED %s at %llu.%03llu s: %s\n", path,
+                (unsigned long long)(at_ms / 1000), (unsigned long long)(at_ms % 1000), words);
+            failures++;
+        }
+        sim_schedule_fini(&schedule);
+    }
+    return failures == 0 ? 0 : 1;
 }
 
 static int usage(void)
 {
     (void)fprintf(stderr,
-        "usage: ph_sim [--seed S] [--seeds N] [--hours H] [--nodes N] [--pools N] "
-        "[--profile default|fast|gentle|slow] [--faults LEVEL] [--trace] "
-        "[--no-duplicates] [--quiet]\n");
+        "usage: ph_sim [--seed S] [--seeds N] [--hours H] [--faults-per-hour F] [--nodes N] "
+        "[--pools N]\n"
+        "              [--profile default|fast|gentle] [--jobs N] [--forever] [--quiet]\n"
+        "              [--trace] [--beats] [--every-beat] [--write FILE] [--shrink] [--replay "
+        "FILE...]\n");
     return 2;
+}
+
+static bool flag(struct command_line *line, const char *word)
+{
+    struct {
+        const char *word;
+        bool *flag;
+    } flags[] = {{"--trace", &line->options.trace}, {"--beats", &line->options.trace_beats},
+        {"--every-beat", &line->options.every_beat}, {"--forever", &line->forever},
+        {"--quiet", &line->quiet}, {"--shrink", &line->shrink}};
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (strcmp(flags[i].word, word) == 0) {
+            *flags[i].flag = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool setting(struct command_line *line, const char *word, const char *value)
+{
+    struct sim_wish *wish = &line->wish;
+    if (strcmp(word, "--seed") == 0) {
+        wish->seed = strtoull(value, NULL, 10);
+    } else if (strcmp(word, "--seeds") == 0) {
+        line->seeds = strtoull(value, NULL, 10);
+    } else if (strcmp(word, "--hours") == 0) {
+        wish->hours = strtod(value, NULL);
+    } else if (strcmp(word, "--faults-per-hour") == 0) {
+        wish->faults_per_hour = strtod(value, NULL);
+    } else if (strcmp(word, "--nodes") == 0) {
+        wish->nodes = atoi(value);
+    } else if (strcmp(word, "--pools") == 0) {
+        wish->pools = atoi(value);
+    } else if (strcmp(word, "--profile") == 0) {
+        wish->profile = value;
+    } else if (strcmp(word, "--jobs") == 0) {
+        line->jobs = atoi(value);
+    } else if (strcmp(word, "--write") == 0) {
+        line->write = value;
+    } else {
+        return false;
+    }
+    return true;
 }
 
 int main(int argc, char **argv)
 {
-    struct sim_options options = {
-        .seed = 1, .hours = 1, .nodes = 5, .pools = 20, .faults = -1, .duplicates = true};
-    uint64_t seeds = 1;
+    struct command_line line = {.seeds = 1, .jobs = 1};
+    line.wish =
+        (struct sim_wish){.seed = 1, .hours = 1, .nodes = 5, .pools = 20, .faults_per_hour = -1};
     for (int i = 1; i < argc; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(argv[i], "--trace") == 0) {
-            options.trace = true;
+        if (strcmp(argv[i], "--replay") == 0 && i + 1 < argc) {
+            line.replay = argv + i + 1;
+            line.replay_count = argc - i - 1;
+            break;
+        }
+        if (flag(&line, argv[i])) {
             continue;
         }
-        if (strcmp(argv[i], "--quiet") == 0) {
-            options.quiet = true;
-            continue;
-        }
-        if (strcmp(argv[i], "--no-duplicates") == 0) {
-            options.duplicates = false;
-            continue;
-        }
-        if (value == NULL) {
+        if (i + 1 >= argc || !setting(&line, argv[i], argv[i + 1])) {
             return usage();
         }
         i++;
-        if (strcmp(argv[i - 1], "--seed") == 0) {
-            options.seed = strtoull(value, NULL, 10);
-        } else if (strcmp(argv[i - 1], "--seeds") == 0) {
-            seeds = strtoull(value, NULL, 10);
-        } else if (strcmp(argv[i - 1], "--hours") == 0) {
-            options.hours = strtod(value, NULL);
-        } else if (strcmp(argv[i - 1], "--nodes") == 0) {
-            options.nodes = atoi(value);
-        } else if (strcmp(argv[i - 1], "--pools") == 0) {
-            options.pools = atoi(value);
-        } else if (strcmp(argv[i - 1], "--profile") == 0) {
-            options.profile = value;
-        } else if (strcmp(argv[i - 1], "--faults") == 0) {
-            options.faults = strtod(value, NULL);
-        } else {
-            return usage();
-        }
     }
-    if (options.nodes < 1 || options.nodes > SIM_NODES_MAX || options.pools < 1 ||
-        options.pools > SIM_POOLS_MAX) {
+    if (line.wish.nodes < 1 || line.wish.nodes > SIM_NODES_MAX || line.wish.pools < 1 ||
+        line.wish.pools > SIM_POOLS_MAX || line.jobs < 1 || line.jobs > JOBS_MAX) {
         return usage();
     }
-    for (uint64_t i = 0; i < seeds; i++) {
-        struct sim_options one = options;
-        one.seed = options.seed + i;
-        run_one(&one);
+    if (line.replay_count > 0) {
+        return replay(&line);
     }
-    return 0;
+    struct sim_stats sum = {0};
+    double began = seconds_now();
+    int status = line.jobs > 1 ? in_parallel(&line, &sum) : every_nth(&line, 0, 1, &sum);
+    if (status == 0 && line.seeds > 1 && !line.quiet) {
+        say("ok", &sum, seconds_now() - began);
+    }
+    return status;
 }

@@ -20,12 +20,6 @@ static struct sim_table *table_of(struct sim_manager *manager, const struct ph_r
     return NULL; /* events: only their last number is kept */
 }
 
-static const void *stored(const struct sim_table *table, const void *row)
-{
-    /* The records that are looked up by their old value have one name as their key. */
-    return sim_table_get(table, row);
-}
-
 static void save(struct sim *sim, const struct sim_out *out)
 {
     struct sim_manager *manager = &sim->manager;
@@ -45,12 +39,14 @@ static void save(struct sim *sim, const struct sim_out *out)
         sim_table_remove(table, out->value);
         return;
     }
-    bool named = out->record == &ph_record_node || out->record == &ph_record_pool;
+    bool kept = out->record == &ph_record_node || out->record == &ph_record_pool;
+    const void *old = kept ? sim_table_get(table, out->value) : NULL;
     if (out->record == &ph_record_job) {
         const struct ph_job *job = out->value;
         manager->last_job_id = job->id > manager->last_job_id ? job->id : manager->last_job_id;
+        old = sim_table_job(table, job->id);
     }
-    sim_check_saved(sim, out->record, named ? stored(table, out->value) : NULL, out->value);
+    sim_check_saved(sim, out->record, old, out->value);
     sim_table_save(table, out->value);
     if (out->record == &ph_record_job && ((struct ph_job *)out->value)->ended_at != 0) {
         sim_table_remove(table, out->value); /* ended jobs are not loaded again */
@@ -59,7 +55,8 @@ static void save(struct sim *sim, const struct sim_out *out)
 
 static void perform(struct sim *sim, const struct sim_out *out)
 {
-    if (sim_tracing(sim) && out->what != PH_EF_FENCE) {
+    if (sim_tracing(sim) && out->what != PH_EF_FENCE &&
+        (out->type != PH_MSG_GRANT || sim->options.trace_beats)) {
         sim_trace(sim, "manager", "says %s to %s", ph_messages[out->type].type,
             out->what == PH_EF_ANSWER ? "the operator" : out->node);
     }
@@ -83,10 +80,26 @@ static void perform(struct sim *sim, const struct sim_out *out)
 
 static void pump(struct sim *sim);
 
+/* Between any two effects, and between the commit and what waited for it, the process may die. */
+static bool dies_here(struct sim_manager *manager)
+{
+    if (manager->crash_after == 0) {
+        return true;
+    }
+    manager->crash_after -= manager->crash_after > 0;
+    return false;
+}
+
 static void committed(struct sim *sim, struct sim_event *event)
 {
     struct sim_manager *manager = &sim->manager;
-    if (event->life != manager->life || manager->core == NULL) {
+    if (event->life != manager->life || manager->core == NULL ||
+        sim_deferred(sim, event, manager->paused_until_us)) {
+        return;
+    }
+    if (sim->now_us < manager->full_until_us) {
+        sim_trace(sim, "manager", "its disk is full");
+        sim_manager_crash(sim, SIM_SECOND);
         return;
     }
     size_t count = manager->outbox.committing;
@@ -99,6 +112,10 @@ static void committed(struct sim *sim, struct sim_event *event)
     }
     /* The saves are done; what they held back goes in its order. */
     for (size_t i = 0; i < count && manager->life == event->life; i++) {
+        if (dies_here(manager)) {
+            sim_manager_crash(sim, manager->crash_for_us);
+            return;
+        }
         struct sim_out out = manager->outbox.items[0];
         manager->outbox.count--;
         memmove(manager->outbox.items, manager->outbox.items + 1,
@@ -115,30 +132,46 @@ static void committed(struct sim *sim, struct sim_event *event)
 
 static uint64_t commit_us(struct sim *sim)
 {
-    if (sim->now_us < sim->slow_disk_until_us && sim_chance(sim, 0.3)) {
-        return sim_between(sim, 100 * SIM_MS, 4 * SIM_SECOND);
+    uint64_t *random = &sim->manager.random;
+    if (sim->now_us < sim->manager.stall_until_us && sim_chance(random, 0.3)) {
+        return sim_between(random, 100 * SIM_MS, 4 * SIM_SECOND);
     }
-    return sim_between(sim, 200, 6 * SIM_MS);
+    return sim_between(random, 200, 6 * SIM_MS);
 }
 
 static void pump(struct sim *sim)
 {
     struct sim_outbox *outbox = &sim->manager.outbox;
+    int64_t life = sim->manager.life;
     struct sim_out out;
-    while (sim_outbox_take(outbox, &out)) {
+    while (sim->manager.life == life && sim_outbox_take(outbox, &out)) {
         perform(sim, &out);
         sim_out_fini(&out);
     }
-    if (outbox->count > 0 && outbox->committing == 0) {
+    if (sim->manager.life == life && outbox->count > 0 && outbox->committing == 0) {
         outbox->committing = outbox->count;
-        sim_at(sim, sim->now_us + commit_us(sim),
-            (struct sim_event){.run = committed, .life = sim->manager.life});
+        sim_at(
+            sim, sim->now_us + commit_us(sim), (struct sim_event){.run = committed, .life = life});
     }
 }
 
-static void wake(struct sim *sim, struct sim_event *event);
+static void wake(struct sim *sim, struct sim_event *event)
+{
+    struct sim_manager *manager = &sim->manager;
+    if (event->life != manager->life || manager->core == NULL || event->at_us != manager->wake_us) {
+        return;
+    }
+    if (sim->now_us < manager->paused_until_us) {
+        manager->wake_us = manager->paused_until_us;
+        sim_at(sim, manager->paused_until_us, *event);
+        return;
+    }
+    manager->wake_us = 0;
+    struct ph_event_in in = {.kind = PH_EV_TICK};
+    sim_manager_step(sim, &in);
+}
 
-static void sleep_until_due(struct sim *sim)
+void sim_manager_sleep(struct sim *sim)
 {
     struct sim_manager *manager = &sim->manager;
     uint64_t due_ms = ph_core_next_deadline_ms(manager->core);
@@ -149,19 +182,10 @@ static void sleep_until_due(struct sim *sim)
     uint64_t at_us = sim_clock_real_us(sim, &manager->clock, due_ms);
     if (at_us != manager->wake_us) {
         manager->wake_us = at_us;
-        sim_at(sim, at_us, (struct sim_event){.run = wake, .life = manager->life});
+        sim_at(sim, at_us,
+            (struct sim_event){
+                .run = wake, .routine = SIM_WAKE, .node = SIM_MANAGER, .life = manager->life});
     }
-}
-
-static void wake(struct sim *sim, struct sim_event *event)
-{
-    struct sim_manager *manager = &sim->manager;
-    if (event->life != manager->life || manager->core == NULL || event->at_us != manager->wake_us) {
-        return;
-    }
-    manager->wake_us = 0;
-    struct ph_event_in in = {.kind = PH_EV_TICK};
-    sim_manager_step(sim, &in);
 }
 
 /* Moves the step's effects on; false when the process died among them. */
@@ -170,10 +194,9 @@ static bool take_effects(struct sim *sim)
     struct sim_manager *manager = &sim->manager;
     for (size_t i = 0; i < manager->effects.count; i++) {
         struct ph_effect *effect = &manager->effects.items[i];
-        if (manager->crash_after == 0) {
+        if (dies_here(manager)) {
             return false;
         }
-        manager->crash_after -= manager->crash_after > 0;
         if (effect->kind == PH_EF_GRANT) {
             struct sim_out out = {
                 .what = PH_EF_GRANT, .type = effect->type, .value = effect->value};
@@ -204,7 +227,7 @@ static bool changed(const struct sim *sim)
 {
     const struct ph_effects *effects = &sim->manager.effects;
     bool grant = effects->count == 1 && effects->items[0].kind == PH_EF_GRANT;
-    return (!grant && effects->count > 0) || sim->steps % 64 == 0;
+    return (!grant && effects->count > 0) || sim->stats.steps % 64 == 0;
 }
 
 static void validate(struct sim *sim)
@@ -219,9 +242,9 @@ void sim_manager_step(struct sim *sim, struct ph_event_in *event)
 {
     struct sim_manager *manager = &sim->manager;
     event->now_ms = sim_clock_ms(sim, &manager->clock);
-    event->wall_ms = sim_wall_ms(sim, 0);
+    event->wall_ms = sim_wall_ms(sim, sim->manager.wall_skew_ms);
     ph_effects_clear(&manager->effects);
-    sim->steps++;
+    sim->stats.steps++;
     if (ph_core_step(manager->core, event, &manager->effects) != 0) {
         sim_fail(sim, "a step of the manager's core failed");
     }
@@ -229,16 +252,17 @@ void sim_manager_step(struct sim *sim, struct ph_event_in *event)
         validate(sim);
     }
     if (!take_effects(sim)) {
-        sim_manager_crash(sim, sim_between(sim, 100 * SIM_MS, 3 * SIM_SECOND));
+        sim_manager_crash(sim, manager->crash_for_us);
         return;
     }
     pump(sim);
-    sleep_until_due(sim);
+    sim_manager_sleep(sim);
 }
 
 static void start(struct sim *sim, struct sim_event *event)
 {
-    if (event->life == sim->manager.life && sim->manager.core == NULL) {
+    if (event->life == sim->manager.life && sim->manager.core == NULL &&
+        !sim_deferred(sim, event, sim->manager.full_until_us)) { /* no term without a disk */
         sim_manager_start(sim);
     }
 }
@@ -249,10 +273,11 @@ void sim_manager_crash(struct sim *sim, uint64_t back_after_us)
     if (manager->core == NULL) {
         return;
     }
-    sim->crashes++;
+    sim->stats.crashes++;
     sim_trace(sim, "manager", "dies");
     /* A transaction under way is there as a whole or not at all. */
-    if (manager->outbox.committing > 0 && sim_chance(sim, 0.5)) {
+    if (manager->outbox.committing > 0 && sim->now_us >= manager->full_until_us &&
+        sim_chance(&manager->random, 0.5)) {
         for (size_t i = 0; i < manager->outbox.committing; i++) {
             if (manager->outbox.items[i].kind != SIM_DO) {
                 save(sim, &manager->outbox.items[i]);
@@ -264,8 +289,11 @@ void sim_manager_crash(struct sim *sim, uint64_t back_after_us)
     ph_core_destroy(&manager->core);
     manager->life++;
     manager->crash_after = -1;
-    if (sim_chance(sim, 0.1)) {
-        sim_clock_boot(sim, &manager->clock); /* the whole machine was restarted */
+    manager->paused_until_us = 0;
+    sim_trouble(sim, sim->now_us + back_after_us);
+    if (sim_chance(&manager->random, 0.1)) {
+        sim_clock_boot(
+            sim, &manager->clock, &manager->random); /* the whole machine was restarted */
     }
     sim_at(
         sim, sim->now_us + back_after_us, (struct sim_event){.run = start, .life = manager->life});
@@ -291,6 +319,7 @@ void sim_manager_start(struct sim *sim)
     (void)ph_text_format(id, sizeof(id), "manager-%lld", (long long)manager->term);
     manager->wake_us = 0;
     manager->crash_after = -1;
+    manager->crash_for_us = SIM_SECOND;
     if (ph_core_new(&sim->config, manager->term, id, "sim", &manager->core) != 0) {
         sim_fail(sim, "the manager's core cannot be made");
     }
@@ -303,15 +332,16 @@ void sim_manager_start(struct sim *sim)
     load(sim, &manager->metas);
     load(sim, &manager->jobs);
     ph_effects_clear(&manager->effects);
-    if (ph_core_ready(manager->core, sim_clock_ms(sim, &manager->clock), sim_wall_ms(sim, 0),
-            manager->last_event_id, manager->last_job_id, &manager->effects) != 0) {
+    if (ph_core_ready(manager->core, sim_clock_ms(sim, &manager->clock),
+            sim_wall_ms(sim, sim->manager.wall_skew_ms), manager->last_event_id,
+            manager->last_job_id, &manager->effects) != 0) {
         sim_fail(sim, "the manager's core does not get ready");
     }
     sim_trace(sim, "manager", "starts under term %lld", (long long)manager->term);
     validate(sim);
     (void)take_effects(sim);
     pump(sim);
-    sleep_until_due(sim);
+    sim_manager_sleep(sim);
 }
 
 void sim_manager_fini(struct sim *sim)

@@ -3,9 +3,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int by_number(int64_t a, int64_t b)
+{
+    return (a > b) - (a < b);
+}
+
 static bool before(const struct sim_event *a, const struct sim_event *b)
 {
-    return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
+    if (a->at_us != b->at_us) {
+        return a->at_us < b->at_us;
+    }
+    if (a->routine != b->routine) {
+        return a->routine > b->routine;
+    }
+    int order = 0;
+    if (a->routine != SIM_ONCE) {
+        order = by_number(a->node, b->node);
+        order = order != 0 ? order : by_number(a->pool, b->pool);
+        order = order != 0 ? order : by_number(a->life, b->life);
+    }
+    return order != 0 ? order < 0 : a->order < b->order;
+}
+
+static void rise(struct sim_queue *queue, size_t i, const struct sim_event *event)
+{
+    while (i > 0 && before(event, &queue->items[(i - 1) / 2])) {
+        queue->items[i] = queue->items[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    queue->items[i] = *event;
 }
 
 void sim_at(struct sim *sim, uint64_t at_us, struct sim_event event)
@@ -20,12 +46,7 @@ void sim_at(struct sim *sim, uint64_t at_us, struct sim_event event)
     }
     event.at_us = at_us > sim->now_us ? at_us : sim->now_us;
     event.order = queue->order++;
-    size_t i = queue->count++;
-    while (i > 0 && before(&event, &queue->items[(i - 1) / 2])) {
-        queue->items[i] = queue->items[(i - 1) / 2];
-        i = (i - 1) / 2;
-    }
-    queue->items[i] = event;
+    rise(queue, queue->count++, &event);
 }
 
 static struct sim_event pop(struct sim_queue *queue)
@@ -69,9 +90,44 @@ bool sim_next(struct sim *sim, uint64_t until_us)
     return true;
 }
 
+bool sim_deferred(struct sim *sim, const struct sim_event *event, uint64_t until_us)
+{
+    if (sim->now_us >= until_us) {
+        return false;
+    }
+    sim_at(sim, until_us, *event);
+    return true;
+}
+
+uint64_t sim_queue_once_us(const struct sim *sim)
+{
+    uint64_t first_us = UINT64_MAX;
+    for (size_t i = 0; i < sim->queue.count; i++) {
+        const struct sim_event *event = &sim->queue.items[i];
+        if (event->routine == SIM_ONCE && event->at_us < first_us) {
+            first_us = event->at_us;
+        }
+    }
+    return first_us;
+}
+
+void sim_queue_drop_routine(struct sim *sim)
+{
+    struct sim_queue *queue = &sim->queue;
+    size_t count = queue->count;
+    queue->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct sim_event event = queue->items[i]; /* what rises stays below i */
+        if (event.routine == SIM_ONCE) {
+            rise(queue, queue->count++, &event);
+        }
+    }
+}
+
 void sim_queue_fini(struct sim *sim)
 {
     /* Everybody is gone: what would have reached them frees itself. */
+    sim->now_us = UINT64_MAX;
     for (size_t i = 0; i < sim->queue.count; i++) {
         if (sim->queue.items[i].data != NULL) {
             sim->queue.items[i].run(sim, &sim->queue.items[i]);

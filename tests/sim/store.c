@@ -68,10 +68,27 @@ const void *sim_table_get(const struct sim_table *table, const char *name)
     return found == NULL ? NULL : found->value;
 }
 
+const void *sim_table_job(const struct sim_table *table, int64_t id)
+{
+    char key[32];
+    (void)ph_text_format(key, sizeof(key), "%020lld/", (long long)id);
+    const struct sim_row *found = ph_map_get(&table->rows, key);
+    return found == NULL ? NULL : found->value;
+}
+
 void sim_table_fini(struct sim_table *table)
 {
     for (size_t i = 0; i < table->rows.count; i++) {
         destroy(table, table->rows.items[i].value);
     }
     ph_map_fini(&table->rows);
+}
+
+void sim_table_copy(struct sim_table *to, const struct sim_table *from)
+{
+    sim_table_fini(to);
+    to->record = from->record;
+    for (size_t i = 0; i < from->rows.count; i++) {
+        sim_table_save(to, ((const struct sim_row *)from->rows.items[i].value)->value);
+    }
 }
