@@ -197,6 +197,8 @@ fencing:
         done = c.raw("fence", "apply", "-f", "-", "--json", stdin=bad.replace("agent:", "agnet:"))
         self.assertEqual(done.returncode, 2)
         self.assertIn('did you mean \\"agent\\"', done.stderr)
+        example = pathlib.Path(__file__).resolve().parents[2] / "examples" / "fencing.yaml"
+        self.assertEqual(c.cli("fence", "apply", "-f", example, "--dry-run")["added"], 4)
         # One file may hold both; each command reads its own section.
         both = "pools:\n" + c.beacon_pool("web") + "fencing:\n  - node: n1\n    devices: [{name: a, agent: fence_test}]\n"
         self.assertEqual(c.apply(both)["added"], 1)
