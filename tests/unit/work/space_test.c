@@ -233,6 +233,10 @@ static void a_stopped_guard_makes_no_difference(void **state)
     kill(guard_pid(&place->fixture), SIGSTOP);
     uint64_t ended_ms = end_of_all(place);
     assert_in_range(ended_ms, place->deadline_ms, place->deadline_ms + SLACK_MS);
+    /* Said to be over where the agent extends it: by a clock that it read before, it could not any more. */
+    assert_int_equal(ph_lease_extend(place->fixture.page, fixture_generation,
+                         place->deadline_ms + 5000, place->deadline_ms - 1),
+        -ESTALE);
     waitpid(place->process.pid, NULL, 0);
 }
 
