@@ -166,6 +166,12 @@ class Phases(ClusterTest):
             self.back("n2")
         self.strike(blow, after, state="failed", node="n1")
 
+    def test_the_target_refuses_to_activate(self):
+        """Its pool's lock is held by another: after its attempts the pool returns to where its data is as new."""
+        def blow(phase, name, job):
+            self.assertIn("lock", self.cluster.await_job(job, 90)["reason"])
+        self.strike(blow, phases=("activating",), state="failed", node="n1")
+
     def test_it_is_cancelled(self):
         def blow(phase, name, job):
             if phase != "activating":
