@@ -9,6 +9,7 @@
 #include "proto/catalogue/states.h"
 #include "proto/catalogue/settings.h"
 #include "proto/catalogue/records.h"
+#include "proto/catalogue/vm_settings.h"
 #include "proto/catalogue/agent_messages.h"
 #include "proto/catalogue/operator_messages.h"
 #include "proto/catalogue/stream_messages.h"
@@ -24,12 +25,14 @@
     E(pool_state) E(pool_desired) E(failback) E(restart_policy) E(vm_state) E(replica_state)       \
         E(job_kind) E(job_state) E(job_phase) E(role) E(event_level) E(order_kind) E(local_state)  \
             E(proof) E(profile) E(kill_means) E(without_watchdog) E(power_state) E(fence_action) \
-            E(file_system)
+            E(file_system) E(disk_format) E(disk_media) E(nic_kind) E(firmware) \
+            E(accelerator)
 /* clang-format on */
 
 PH_ENUMS(PH_DECLARE_ENUM)
 PH_SETTINGS_RECORDS(PH_DECLARE_RECORD)
 PH_RECORDS(PH_DECLARE_RECORD)
+PH_VM_SETTINGS_RECORDS(PH_DECLARE_RECORD)
 PH_AGENT_RECORDS(PH_DECLARE_RECORD)
 PH_OPERATOR_RECORDS(PH_DECLARE_RECORD)
 PH_STREAM_RECORDS(PH_DECLARE_RECORD)

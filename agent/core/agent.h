@@ -43,7 +43,6 @@
 #define PH_TASK_VM_START_MS 30000
 #define PH_TASK_VM_STOP_MS 10000 /* beyond the VM's own stop_timeout_ms */
 #define PH_TASK_KILL_MS 10000
-#define PH_VM_STOP_TIMEOUT_MS 10000 /* of a VM that declares none */
 
 enum ph_lease_state {
     PH_LEASE_UNKNOWN, /* the guard has not spoken yet */
@@ -119,6 +118,7 @@ struct ph_agent_vm {
     bool ended_early; /* ended before its VM_START was reported done */
     int ended_status;
     char *reason;
+    struct ph_vm_report seen; /* what its driver saw of it while it runs */
 };
 
 struct ph_agent_peer {
@@ -310,6 +310,7 @@ void ph_agent_vms_reset(struct ph_agent_pool *pool); /* nothing of them runs any
 void ph_agent_vm_result(struct ph_agent *agent, struct ph_agent_pool *pool,
     const struct ph_agent_task *task, const struct ph_task_result *result, bool ended);
 void ph_agent_on_vm_ended(struct ph_agent *agent, const struct ph_agent_event *event);
+void ph_agent_on_vm_seen(struct ph_agent *agent, const struct ph_agent_event *event);
 void ph_agent_on_vm_adopted(struct ph_agent *agent, const struct ph_agent_event *event);
 void ph_agent_vms_adopted(struct ph_agent *agent, struct ph_agent_pool *pool, bool was_active);
 bool ph_agent_vm_alive(const struct ph_agent_vm *vm);

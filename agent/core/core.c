@@ -106,6 +106,9 @@ static void dispatch(struct ph_agent *agent, const struct ph_agent_event *event)
     case PH_AE_VM_ENDED:
         ph_agent_on_vm_ended(agent, event);
         break;
+    case PH_AE_VM_SEEN:
+        ph_agent_on_vm_seen(agent, event);
+        break;
     case PH_AE_VM_ADOPTED:
         ph_agent_on_vm_adopted(agent, event);
         break;

@@ -69,8 +69,9 @@ enum ph_agent_event_kind {
     /* connected; generation, deadline_ms and clean as the page has them (0: none) */
     PH_AE_GUARD_READY,
     PH_AE_COPY_RECEIVED, /* a holder's stream ended well: pool, result->data_epoch, ->sequence */
-    PH_AE_LEAVE,         /* --leave: ask to be drained */
-    PH_AE_FACTS          /* facts: what the node is and has is no longer what it was */
+    PH_AE_VM_SEEN, /* pool, vm, pid; body: a struct ph_vm_report: what its driver sees of it */
+    PH_AE_LEAVE,   /* --leave: ask to be drained */
+    PH_AE_FACTS    /* facts: what the node is and has is no longer what it was */
 };
 
 struct ph_agent_event {

@@ -36,7 +36,15 @@ static int fill_vms(const struct ph_agent_pool *pool, struct ph_report *report)
         out->state = vm->state;
         out->pid = vm->pid > 0 && vm->pid <= INT32_MAX ? vm->pid : 0;
         out->restarts = vm->restarts;
-        if (ph_set_text(&out->reason, vm->reason) != 0) {
+        const char *reason =
+            vm->reason != NULL && vm->reason[0] != '\0' ? vm->reason : vm->seen.reason;
+        out->memory_used_mib = vm->seen.memory_used_mib;
+        out->disk_used_mib = vm->seen.disk_used_mib;
+        if (ph_set_text(&out->reason, reason) != 0 ||
+            ph_set_text(&out->guest, vm->seen.guest) != 0 ||
+            ph_set_text(&out->accelerator, vm->seen.accelerator) != 0 ||
+            ph_set_text(&out->vnc, vm->seen.vnc) != 0 ||
+            ph_texts_copy(&out->addresses, &vm->seen.addresses) != 0) {
             return -1;
         }
     }

@@ -3,6 +3,7 @@
  */
 #include "agent/core/agent.h"
 #include "base/assert.h"
+#include "proto/qemu.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -69,10 +70,9 @@ static uint64_t timeout_ms(enum ph_task_kind kind, const struct ph_agent_vm *vm)
         return PH_TASK_DROP_MS;
     case PH_TASK_VM_START:
         return PH_TASK_VM_START_MS;
-    case PH_TASK_VM_STOP: {
-        int64_t own_ms = vm != NULL ? vm->spec.stop_timeout_ms : 0;
-        return PH_TASK_VM_STOP_MS + (own_ms > 0 ? (uint64_t)own_ms : PH_VM_STOP_TIMEOUT_MS);
-    }
+    case PH_TASK_VM_STOP:
+        return PH_TASK_VM_STOP_MS +
+               (vm != NULL ? (uint64_t)ph_stop_timeout_ms(&vm->spec) : PH_STOP_TIMEOUT_MS_USUAL);
     case PH_TASK_KILL:
         break;
     }

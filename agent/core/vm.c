@@ -31,6 +31,7 @@ void ph_agent_vm_fini(struct ph_agent_vm *vm)
 {
     ph_record_fini(&ph_record_vm, &vm->spec);
     ph_record_fini(&ph_record_vm, &vm->next);
+    ph_record_fini(&ph_record_vm_report, &vm->seen);
     free(vm->reason);
     memset(vm, 0, sizeof(*vm));
 }
@@ -45,7 +46,8 @@ bool ph_agent_vm_alive(const struct ph_agent_vm *vm)
 static bool same_process(const struct ph_vm *a, const struct ph_vm *b)
 {
     return strcmp(a->kind, b->kind) == 0 && ph_texts_equal(&a->command, &b->command) &&
-           ph_texts_equal(&a->environment, &b->environment);
+           ph_texts_equal(&a->environment, &b->environment) &&
+           strcmp(a->qemu == NULL ? "" : a->qemu, b->qemu == NULL ? "" : b->qemu) == 0;
 }
 
 static void set_spec(struct ph_agent *agent, struct ph_vm *to, const struct ph_vm *from)
@@ -63,6 +65,9 @@ static void set_state(
         pool->unsaved = pool->unsaved || vm->state == PH_VM_ENDED || state == PH_VM_ENDED;
         vm->state = state;
         (void)ph_set_text(&vm->reason, reason);
+    }
+    if (state != PH_VM_RUNNING && state != PH_VM_STOPPING) {
+        ph_record_fini(&ph_record_vm_report, &vm->seen);
     }
 }
 
@@ -368,6 +373,23 @@ void ph_agent_on_vm_ended(struct ph_agent *agent, const struct ph_agent_event *e
                (event->pid == 0 || vm->pid == 0 || event->pid == vm->pid)) {
         ended(agent, pool, vm, event->exit_status);
     }
+}
+
+/* One that has ended meanwhile, or was started anew, is not the one that was seen. */
+void ph_agent_on_vm_seen(struct ph_agent *agent, const struct ph_agent_event *event)
+{
+    struct ph_agent_pool *pool = ph_agent_pool_get(agent, event->pool);
+    struct ph_agent_vm *vm = pool == NULL ? NULL : ph_agent_vm_find(pool, event->vm);
+    bool it = vm != NULL && vm->pid == event->pid &&
+              (vm->state == PH_VM_RUNNING || vm->state == PH_VM_STOPPING);
+    if (!it || ph_record_equal(&ph_record_vm_report, &vm->seen, event->body)) {
+        return;
+    }
+    if (ph_record_copy(&ph_record_vm_report, &vm->seen, event->body) != 0) {
+        agent->out_of_memory = true;
+    }
+    pool->report_dirty = true;
+    ph_agent_pool_touch(pool);
 }
 
 void ph_agent_on_vm_adopted(struct ph_agent *agent, const struct ph_agent_event *event)

@@ -99,6 +99,8 @@ static void handle_notes(struct ph_shell *shell)
             ph_tasks_done(shell, note->running);
         } else if (note->kind == PH_NOTE_FENCED) {
             ph_fence_done(shell, note->fenced);
+        } else if (note->kind == PH_NOTE_VM_SEEN) {
+            ph_vms_seen(shell, note);
         } else {
             struct ph_task_result result = {.data_epoch = note->epoch, .sequence = note->sequence};
             struct ph_agent_event event = {

@@ -23,6 +23,9 @@ void ph_mailbox_fini(struct ph_mailbox *mailbox)
     struct ph_note *note = ph_mailbox_take(mailbox);
     while (note) {
         struct ph_note *next = note->next;
+        void *seen = note->seen;
+        if (seen)
+            ph_record_destroy(&ph_record_vm_report, &seen);
         free(note);
         note = next;
     }

@@ -14,6 +14,7 @@
 #include "agent/serve/settings.h"
 #include "agent/stream/stream.h"
 #include "agent/work/driver.h"
+#include "agent/work/watch.h"
 #include "base/map.h"
 #include "db/store.h"
 #include "proto/wire/wire.h"
@@ -25,6 +26,7 @@ enum ph_note_kind {
     PH_NOTE_TASK_DONE,
     PH_NOTE_COPY_RECEIVED,
     PH_NOTE_FENCED,
+    PH_NOTE_VM_SEEN,
     PH_NOTE_PROBED /* ph_facts_look() has something to see */
 };
 
@@ -38,7 +40,9 @@ struct ph_note {
     enum ph_store_result result;
     struct ph_running *running;       /* TASK_DONE */
     struct ph_fence_here *fenced;     /* FENCED */
-    char pool[PH_NAME_BYTES_MAX + 1]; /* COPY_RECEIVED */
+    struct ph_vm_report *seen;        /* VM_SEEN; owned by the note */
+    int64_t pid;                      /* VM_SEEN */
+    char pool[PH_NAME_BYTES_MAX + 1]; /* COPY_RECEIVED, VM_SEEN */
     int64_t epoch, sequence;
     char message[256];
 };
@@ -95,6 +99,7 @@ struct ph_running {
     int status;
     struct ph_error error;
     bool started; /* VM_START: process is to be watched */
+    bool watched; /* VM_START: by the watcher too */
     struct ph_pool_copy copy;
 };
 
@@ -141,6 +146,7 @@ struct ph_shell {
     struct ph_stream_server *streams;
     struct ph_guard *guard; /* its object lives as long as the shell; reconnects inside */
     struct ph_wire_client *wire;
+    struct ph_watcher *watcher;
     struct ph_agent *core;
     struct ph_mailbox mailbox;
 
@@ -182,12 +188,15 @@ void ph_place_marker(const struct ph_shell *shell, const char *pool, char *out, 
 void ph_shell_places_fini(struct ph_shell *shell);
 
 /* vms.c */
+/* takes the pid_fd; watched: its driver says so */
 int ph_vms_add(struct ph_shell *shell, const char *pool, const char *vm,
-    const struct ph_work_process *process); /* takes the pid_fd */
+    const struct ph_work_process *process, bool watched);
 struct ph_vm_here *ph_vms_find(struct ph_shell *shell, const char *pool, const char *vm);
 void ph_vms_remove(struct ph_shell *shell, struct ph_vm_here *here);
 /* The workload whose pid_fd is readable ended: tells the core. */
 void ph_vms_ended(struct ph_shell *shell, struct ph_vm_here *here);
+/* The watcher saw something of one; takes note->seen. */
+void ph_vms_seen(struct ph_shell *shell, struct ph_note *note);
 void ph_vms_fini(struct ph_shell *shell);
 /* Context of a workload; texts borrow from the buffers. */
 struct ph_work_paths {

@@ -35,6 +35,21 @@ static void received(void *context, const char *pool, int64_t epoch, int64_t seq
     ph_mailbox_put(&shell->mailbox, note);
 }
 
+static void vm_seen(
+    void *context, const char *pool, const char *vm, pid_t pid, const struct ph_vm_report *report)
+{
+    struct ph_shell *shell = context;
+    struct ph_vm_report *copy = ph_record_new_copy(&ph_record_vm_report, report);
+    if (!copy)
+        return;
+    struct ph_note *note = ph_note_new(PH_NOTE_VM_SEEN);
+    note->seen = copy;
+    note->pid = pid;
+    ph_text_format(note->pool, sizeof(note->pool), "%s", pool);
+    ph_text_format(copy->name, sizeof(copy->name), "%s", vm);
+    ph_mailbox_put(&shell->mailbox, note);
+}
+
 /* The guard's program: beside this one, else on PATH. */
 static void find_guard(struct ph_shell *shell)
 {
@@ -150,6 +165,8 @@ int ph_shell_start(struct ph_shell *shell, struct ph_error *error)
         rv = start_guard(shell, error);
     if (rv == 0)
         rv = start_streams(shell, error);
+    if (rv == 0 && (rv = ph_watcher_start(vm_seen, shell, &shell->watcher)) != 0)
+        ph_error_set(error, PH_FAILED, NULL, "no thread for the watcher: %s", strerror(-rv));
     if (rv == 0)
         rv = make_core(shell, error);
     if (rv == 0)
@@ -162,6 +179,7 @@ void ph_shell_stop(struct ph_shell *shell)
 {
     /* Threads that still run borrow from the shell: the process ends right after, and with it they. */
     ph_wire_client_destroy(&shell->wire);
+    ph_watcher_stop(&shell->watcher);
     if (shell->running_count == 0)
         ph_stream_server_stop(&shell->streams);
     ph_store_destroy(&shell->store);
@@ -241,7 +259,7 @@ static void adopt(struct ph_shell *shell, const struct ph_order *order)
         if (!driver || ph_vms_context(shell, order, vm, 0, "", cgroup, &paths, &context) != 0 ||
             driver->adopt(&context, &process) != 0)
             continue;
-        if (ph_vms_add(shell, order->pool.name, vm->name, &process) != 0)
+        if (ph_vms_add(shell, order->pool.name, vm->name, &process, driver->watched) != 0)
             continue;
         memcpy(ph_place_here(shell, order->pool.name)->cgroup, cgroup, sizeof(cgroup));
         ph_log(PH_LOG_NOTICE, "vm_adopted", "pool=%s vm=%s pid=%lld", order->pool.name, vm->name,

@@ -251,6 +251,7 @@ static int start_vm(struct ph_running *running)
     if (space.pid_fd >= 0)
         close(space.pid_fd);
     running->started = rv == 0;
+    running->watched = rv == 0 && workload.driver->watched;
     return rv;
 }
 

@@ -144,7 +144,7 @@ static void note_outcome(struct ph_shell *shell, struct ph_running *running)
             memcpy(place->cgroup, running->cgroup, sizeof(place->cgroup));
         }
         if (running->started)
-            ph_assert(ph_vms_add(shell, pool, task->vm, &running->process) == 0);
+            ph_assert(ph_vms_add(shell, pool, task->vm, &running->process, running->watched) == 0);
         break;
     case PH_TASK_VM_STOP:
         here = ph_vms_find(shell, pool, task->vm);

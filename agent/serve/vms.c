@@ -17,8 +17,17 @@ struct ph_vm_here *ph_vms_find(struct ph_shell *shell, const char *pool, const c
     return ph_map_get(&shell->vms, key);
 }
 
-int ph_vms_add(
-    struct ph_shell *shell, const char *pool, const char *vm, const struct ph_work_process *process)
+/* What is not watched is only not seen: no reason to end for want of memory. */
+static void watch(struct ph_shell *shell, const struct ph_vm_here *here)
+{
+    char relative[PH_NAME_BYTES_MAX + 16], directory[PATH_MAX];
+    ph_text_format(relative, sizeof(relative), "run/work/%s", here->pool);
+    if (ph_path_join(directory, sizeof(directory), shell->directory, relative) == 0)
+        (void)ph_watcher_add(shell->watcher, here->pool, here->vm, directory, here->process.pid);
+}
+
+int ph_vms_add(struct ph_shell *shell, const char *pool, const char *vm,
+    const struct ph_work_process *process, bool watched)
 {
     struct ph_vm_here *old = ph_vms_find(shell, pool, vm);
     if (old)
@@ -29,12 +38,16 @@ int ph_vms_add(
     ph_text_format(here->pool, sizeof(here->pool), "%s", pool);
     ph_text_format(here->vm, sizeof(here->vm), "%s", vm);
     here->process = *process;
+    if (watched)
+        watch(shell, here);
     return ph_map_put(&shell->vms, here->key, here);
 }
 
 void ph_vms_remove(struct ph_shell *shell, struct ph_vm_here *here)
 {
     ph_map_remove(&shell->vms, here->key);
+    if (shell->watcher)
+        ph_watcher_remove(shell->watcher, here->pool, here->vm);
     if (here->process.pid_fd >= 0)
         close(here->process.pid_fd);
     free(here);
@@ -52,6 +65,19 @@ void ph_vms_ended(struct ph_shell *shell, struct ph_vm_here *here)
         .exit_status = ph_work_exit_status(&here->process)};
     ph_vms_remove(shell, here);
     ph_shell_step(shell, &event);
+}
+
+void ph_vms_seen(struct ph_shell *shell, struct ph_note *note)
+{
+    struct ph_agent_event event = {.kind = PH_AE_VM_SEEN,
+        .pool = note->pool,
+        .vm = note->seen->name,
+        .pid = note->pid,
+        .body = note->seen};
+    ph_shell_step(shell, &event);
+    void *seen = note->seen;
+    note->seen = NULL;
+    ph_record_destroy(&ph_record_vm_report, &seen);
 }
 
 void ph_vms_fini(struct ph_shell *shell)
@@ -92,6 +118,7 @@ int ph_vms_context(const struct ph_shell *shell, const struct ph_order *order,
         .log_path = paths->log_path,
         .cgroup = cgroup,
         .marker = paths->marker,
-        .guard = shell->guard};
+        .guard = shell->guard,
+        .cluster = order->cluster};
     return 0;
 }

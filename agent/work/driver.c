@@ -2,9 +2,11 @@
 
 #include <string.h>
 #include "agent/work/process_driver.h"
+#include "agent/work/qemu_driver.h"
 #include "agent/work/system.h"
 
-const struct ph_work_driver *const ph_work_drivers[] = {&ph_work_driver_process, NULL};
+const struct ph_work_driver *const ph_work_drivers[] = {
+    &ph_work_driver_process, &ph_work_driver_qemu, NULL};
 
 const struct ph_work_driver *ph_work_driver_find(const char *name)
 {

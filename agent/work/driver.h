@@ -7,6 +7,7 @@
 #define PH_AGENT_WORK_DRIVER_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include "agent/guard/cgroup.h"
@@ -30,6 +31,7 @@ struct ph_work_context {
                                      aside for what has to see the host's processes */
     struct ph_guard *guard;
     const char *log_program; /* poolherd-log; NULL: beside this program's own file */
+    const char *cluster;     /* the cluster's id; NULL: not known */
 };
 
 struct ph_work_process {
@@ -41,6 +43,7 @@ struct ph_work_process {
 
 struct ph_work_driver {
     const char *name;
+    bool watched; /* there is something to see of it beside its process: see watch.h */
     /* Whether it works on this node; -ENOTSUP with the reason and the remedy. */
     int (*probe)(struct ph_error *error);
     /* Whether the declaration makes sense to this driver. -EINVAL with field. */

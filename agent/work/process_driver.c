@@ -6,8 +6,7 @@
 #include "agent/work/run.h"
 #include "agent/work/system.h"
 #include "base/clock.h"
-
-#define STOP_TIMEOUT_MS 10000 /* when none is declared */
+#include "proto/qemu.h"
 
 static int probe(struct ph_error *error)
 {
@@ -36,9 +35,7 @@ static int start(const struct ph_work_context *context, struct ph_work_process *
 static void stop_politely(
     const struct ph_work_context *context, const struct ph_work_process *process)
 {
-    uint64_t limit_ms =
-        context->vm->stop_timeout_ms > 0 ? (uint64_t)context->vm->stop_timeout_ms : STOP_TIMEOUT_MS;
-    uint64_t until_ms = ph_clock_boot_ms() + limit_ms;
+    uint64_t until_ms = ph_clock_boot_ms() + (uint64_t)ph_stop_timeout_ms(context->vm);
     int number = ph_command_signal(context->vm->stop_signal);
     if (number < 0 || ph_work_pid_signal(process, number) != 0)
         return;

@@ -259,7 +259,8 @@ int ph_run_stop(const struct ph_work_context *context, struct ph_work_process *p
         return rv;
     }
     if (process->pid > 0) {
-        politely(context, process);
+        if (politely != NULL)
+            politely(context, process);
         if (ph_run_ended(process, 0))
             sweep_vm(context, process, cgroup, false, SETTLE_MS);
     }

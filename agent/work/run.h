@@ -20,7 +20,7 @@ bool ph_run_ended(const struct ph_work_process *process, int timeout_ms);
 /* Asks the VM to end and waits as long as its declaration allows; what it leaves is killed then. */
 typedef void ph_run_politely(
     const struct ph_work_context *context, const struct ph_work_process *process);
-/* As a driver's stop(). */
+/* As a driver's stop(). politely NULL: it is killed at once. */
 int ph_run_stop(const struct ph_work_context *context, struct ph_work_process *process,
     ph_run_politely *politely, struct ph_error *error);
 

@@ -19,6 +19,11 @@
 #define PH_NODES_MAX 20000
 #define PH_POOLS_MAX 100000
 #define PH_VMS_PER_POOL_MAX 256
+#define PH_VM_SETTINGS_BYTES_MAX (256 * 1024) /* of one VM, as JSON */
+#define PH_VM_SETTINGS_OF_POOL_BYTES_MAX (2 * 1024 * 1024)
+#define PH_VM_DISKS_MAX 16
+#define PH_VM_NICS_MAX 8
+#define PH_CLOUD_INIT_BYTES_MAX (64 * 1024)
 #define PH_COPIES_MAX 7 /* copies of one pool beside the active one */
 #define PH_LABELS_MAX 64
 #define PH_SETTINGS_BYTES_MAX (32 * 1024) /* of a pool's driver */

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/check.h"
+#include "proto/codec.h"
+
 /* What comparing found, one per pool of the file. */
 struct verdict {
     bool changed, vms_changed;
@@ -26,6 +29,12 @@ static void spec_to_vm(struct ph_core *core, const struct ph_vm_spec *spec, stru
     row->restart = spec->restart;
     ph_text_format(row->stop_signal, sizeof row->stop_signal, "%s", spec->stop_signal);
     row->stop_timeout_ms = spec->stop_timeout_ms;
+    core_copy_texts(core, &row->labels, &spec->labels);
+    free(row->qemu);
+    row->qemu = NULL;
+    if (!ph_record_empty(&ph_record_qemu, &spec->qemu) &&
+        ph_encode(&ph_record_qemu, &spec->qemu, PH_ENCODE_WIRE, &row->qemu, NULL) != 0)
+        core->no_memory = true;
 }
 
 static void set_vms(

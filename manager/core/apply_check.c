@@ -24,130 +24,6 @@ int core_apply_fault(const struct core_apply_place *at, const char *field, const
     return ph_error_set(&at->applying->error, PH_BAD_INPUT, path, "pool %s: %s", name, text);
 }
 
-static bool one_of(const char *word, const char *const *words)
-{
-    for (size_t i = 0; words[i] != NULL; i++) {
-        if (strcmp(words[i], word) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* ---- workloads ---- */
-/* A placeholder is {word} of a-z and _; any other brace stands for itself. */
-static int check_word(const struct core_apply_place *at, const char *field, const char *word)
-{
-    static const char *const known[] = {"pool_path", "pool", "node", "epoch", "vm", NULL};
-    char name[32];
-
-    for (const char *open = strchr(word, '{'); open != NULL; open = strchr(open + 1, '{')) {
-        size_t length = strspn(open + 1, "abcdefghijklmnopqrstuvwxyz_");
-
-        if (length == 0 || open[1 + length] != '}')
-            continue;
-        ph_text_format(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), open + 1);
-        if (length > 31 || !one_of(name, known))
-            return core_apply_fault(at, field,
-                "{%s} is no placeholder; there are {pool_path}, {pool}, {node}, {epoch}, {vm}",
-                name);
-    }
-    return 0;
-}
-
-static size_t variable_name_length(const char *text)
-{
-    size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
-
-    return length > 0 && (text[0] < '0' || text[0] > '9') && text[length] == '=' ? length : 0;
-}
-
-static int check_environment(
-    const struct core_apply_place *at, const struct ph_vm_spec *vm, size_t v)
-{
-    char field[96], said[80];
-
-    for (size_t i = 0; i < vm->environment.count; i++) {
-        const char *word = vm->environment.items[i];
-        size_t length = variable_name_length(word);
-
-        ph_text_format(field, sizeof field, "vms[%zu].environment[%zu]", v, i);
-        if (length == 0)
-            return core_apply_fault(at, field,
-                "\"%s\" must be NAME=value, NAME of letters, digits and _",
-                ph_text_printable(said, sizeof said, word));
-        if (strncmp(word, "POOLHERD_", 9) == 0)
-            return core_apply_fault(at, field, "POOLHERD_ variables are set by the agent");
-        for (size_t j = 0; j < i; j++) {
-            if (strncmp(vm->environment.items[j], word, length + 1) == 0)
-                return core_apply_fault(
-                    at, field, "%.*s is set twice", (int)(length < 64 ? length : 64), word);
-        }
-    }
-    return 0;
-}
-
-static int check_vm(const struct core_apply_place *at, size_t v)
-{
-    static const char *const kinds[] = {"process", NULL};
-    static const char *const signals[] = {"", "term", "int", "quit", "hup", "usr1", "usr2", NULL};
-    const struct ph_vm_spec *vm = &at->spec->vms.items[v];
-    char field[96];
-    int rv;
-
-    ph_text_format(field, sizeof field, "vms[%zu].name", v);
-    if (!ph_name_valid(vm->name))
-        return core_apply_fault(at, field, "a vm needs a name of a-z 0-9 . _ -");
-    ph_text_format(field, sizeof field, "vms[%zu].kind", v);
-    if (!one_of(vm->kind, kinds))
-        return core_apply_fault(
-            at, field, "there is no workload driver %s; there is process", vm->kind);
-    ph_text_format(field, sizeof field, "vms[%zu].stop_signal", v);
-    if (!one_of(vm->stop_signal, signals))
-        return core_apply_fault(
-            at, field, "%s must be term, int, quit, hup, usr1 or usr2", vm->stop_signal);
-    ph_text_format(field, sizeof field, "vms[%zu].command", v);
-    if (vm->command.count == 0 || vm->command.items[0][0] == '\0')
-        return core_apply_fault(
-            at, field, "vm %s needs a command: a program and its arguments", vm->name);
-    for (size_t i = 0; i < vm->command.count; i++) {
-        ph_text_format(field, sizeof field, "vms[%zu].command[%zu]", v, i);
-        rv = check_word(at, field, vm->command.items[i]);
-        if (rv != 0)
-            return rv;
-    }
-    return check_environment(at, vm, v);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static int check_vms(const struct core_apply_place *at)
-{
-    const char *names[PH_VMS_PER_POOL_MAX];
-    size_t count = at->spec->vms.count;
-    int rv;
-
-    if (count > PH_VMS_PER_POOL_MAX)
-        return core_apply_fault(
-            at, "vms", "%zu VMs; a pool has at most %d", count, PH_VMS_PER_POOL_MAX);
-    for (size_t v = 0; v < count; v++) {
-        rv = check_vm(at, v);
-        if (rv != 0)
-            return rv;
-        names[v] = at->spec->vms.items[v].name;
-    }
-    if (count == 0)
-        return 0;
-    qsort(names, count, sizeof names[0], by_name);
-    for (size_t v = 1; v < count; v++) {
-        if (strcmp(names[v - 1], names[v]) == 0)
-            return core_apply_fault(at, "vms", "vm %s is declared twice", names[v]);
-    }
-    return 0;
-}
-
 /* ---- the pool's own fields ---- */
 static bool time_of_day(const char *text)
 {
@@ -287,7 +163,7 @@ static int check_pool(const struct core_apply_place *at)
         (rv = check_relations(at, "together", &at->spec->together, false)) != 0 ||
         (rv = check_relations(at, "apart", &at->spec->apart, true)) != 0)
         return rv;
-    return check_vms(at);
+    return core_apply_check_vms(at);
 }
 
 /* What is pruned must be free to go, as core_remove_begin() has it: asked before anything is changed.

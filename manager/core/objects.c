@@ -233,7 +233,12 @@ static void vm_copy_observed(struct ph_core *core, struct ph_vm *to, const struc
     to->state = from->state;
     to->pid = from->pid;
     to->restarts = from->restarts;
-    if (ph_set_text(&to->reason, from->reason) != 0)
+    to->memory_used_mib = from->memory_used_mib;
+    to->disk_used_mib = from->disk_used_mib;
+    if (ph_set_text(&to->reason, from->reason) != 0 || ph_set_text(&to->guest, from->guest) != 0 ||
+        ph_set_text(&to->accelerator, from->accelerator) != 0 ||
+        ph_set_text(&to->vnc, from->vnc) != 0 ||
+        ph_texts_copy(&to->addresses, &from->addresses) != 0)
         core->no_memory = true;
 }
 

@@ -213,12 +213,14 @@ static void add_declaration(struct ph_core *core, struct ph_order *order,
         struct ph_vm *vm = ph_many_add(&ph_record_vm, (struct ph_many *)(void *)&order->vms);
 
         if (vm == NULL || ph_record_copy(&ph_record_vm, vm, &pool->vms[i].row) != 0 ||
-            ph_set_text(&vm->reason, NULL) != 0) {
+            ph_set_text(&vm->reason, NULL) != 0 || ph_set_text(&vm->guest, NULL) != 0 ||
+            ph_set_text(&vm->accelerator, NULL) != 0 || ph_set_text(&vm->vnc, NULL) != 0) {
             core->no_memory = true;
             return;
         }
+        ph_texts_fini(&vm->addresses);
         vm->state = PH_VM_STOPPED;
-        vm->pid = vm->restarts = 0;
+        vm->pid = vm->restarts = vm->memory_used_mib = vm->disk_used_mib = 0;
     }
 }
 
@@ -234,7 +236,8 @@ static void order_send(struct ph_core *core, struct core_peer *peer)
         .create = peer->order_create,
         .run = peer->order_run};
 
-    if (ph_set_text(&order.manager, core->manager_id) != 0)
+    if (ph_set_text(&order.manager, core->manager_id) != 0 ||
+        ph_set_text(&order.cluster, core->cluster_id) != 0)
         core->no_memory = true;
     add_declaration(core, &order, pool, &wanted);
     add_peers(core, &order, pool, peer, &wanted);

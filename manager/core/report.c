@@ -3,7 +3,7 @@
  * pool is settled, from everything that is known then. Only facts that have to be durable (the data
  * a copy holds, VM states, that a pool was ever active) are written here.
  */
-#include "manager/core/internal.h"
+#include "manager/core/request.h"
 
 #include <string.h>
 
@@ -58,6 +58,22 @@ static void report_stray(
     }
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a == NULL ? "" : a, b == NULL ? "" : b) == 0;
+}
+
+static bool vm_same(const struct ph_vm *row, const struct ph_vm_report *report)
+{
+    return row->state == report->state && row->pid == report->pid &&
+           row->restarts == report->restarts && same_text(row->reason, report->reason) &&
+           same_text(row->guest, report->guest) &&
+           same_text(row->accelerator, report->accelerator) && same_text(row->vnc, report->vnc) &&
+           ph_texts_equal(&row->addresses, &report->addresses) &&
+           row->memory_used_mib == report->memory_used_mib &&
+           row->disk_used_mib == report->disk_used_mib;
+}
+
 static void vm_take(struct ph_core *core, struct core_pool *pool, const struct ph_vm_report *report)
 {
     for (size_t i = 0; i < pool->vm_count; i++) {
@@ -66,9 +82,7 @@ static void vm_take(struct ph_core *core, struct core_pool *pool, const struct p
 
         if (strcmp(vm->row.name, report->name) != 0)
             continue;
-        if (vm->row.state == report->state && vm->row.pid == report->pid &&
-            vm->row.restarts == report->restarts &&
-            strcmp(vm->row.reason == NULL ? "" : vm->row.reason, reason) == 0)
+        if (vm_same(&vm->row, report))
             return;
         if (report->state == PH_VM_FAILED && vm->row.state != PH_VM_FAILED)
             core_event(core, PH_EVENT_WARNING, "vm-failed", &(struct core_about){.pool = pool},
@@ -76,7 +90,13 @@ static void vm_take(struct ph_core *core, struct core_pool *pool, const struct p
         vm->row.state = report->state;
         vm->row.pid = report->pid;
         vm->row.restarts = report->restarts;
+        vm->row.memory_used_mib = report->memory_used_mib;
+        vm->row.disk_used_mib = report->disk_used_mib;
         core_set_text(core, &vm->row.reason, "%s", reason);
+        core_copy_text(core, &vm->row.guest, report->guest);
+        core_copy_text(core, &vm->row.accelerator, report->accelerator);
+        core_copy_text(core, &vm->row.vnc, report->vnc);
+        core_copy_texts(core, &vm->row.addresses, &report->addresses);
         core_vm_touch(core, vm);
         return;
     }

@@ -65,6 +65,8 @@ int core_apply_fault(const struct core_apply_place *at, const char *field, const
     __attribute__((format(printf, 3, 4)));
 /* The driver, its settings, and what it asks of the pool's other fields. */
 int core_apply_check_driver(const struct core_apply_place *at);
+/* Its VMs. */
+int core_apply_check_vms(const struct core_apply_place *at);
 /* 0, or a negative errno with applying->error. Changes nothing. */
 int core_apply_check(struct core_applying *applying);
 /* Notes in the answer what declaring `spec` would change. `current` is NULL for a new pool. Returns

@@ -3,7 +3,10 @@
  */
 #include "manager/core/request.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include "proto/codec.h"
 
 int64_t core_view_age_ms(const struct ph_core *core, const struct core_peer *peer)
 {
@@ -60,6 +63,13 @@ static void view_vm(struct ph_core *core, const struct ph_vm *row, struct ph_vm_
     view->pid = row->pid;
     view->restarts = row->restarts;
     core_copy_texts(core, &view->command, &row->command);
+    core_copy_texts(core, &view->labels, &row->labels);
+    core_copy_text(core, &view->guest, row->guest);
+    core_copy_text(core, &view->accelerator, row->accelerator);
+    core_copy_texts(core, &view->addresses, &row->addresses);
+    view->memory_used_mib = row->memory_used_mib;
+    view->disk_used_mib = row->disk_used_mib;
+    core_copy_text(core, &view->vnc, row->vnc);
     core_copy_text(core, &view->reason, row->reason);
     if (core_text(view->reason)[0] == '\0' && row->state != PH_VM_RUNNING)
         core_set_text(core, &view->reason, "%s", ph_enum_vm_state.docs[row->state]);
@@ -74,6 +84,11 @@ static void spec_vm(struct ph_core *core, const struct ph_vm *row, struct ph_vm_
     spec->restart = row->restart;
     ph_text_format(spec->stop_signal, sizeof spec->stop_signal, "%s", row->stop_signal);
     spec->stop_timeout_ms = row->stop_timeout_ms;
+    core_copy_texts(core, &spec->labels, &row->labels);
+    struct ph_error unusable;
+    if (row->qemu != NULL &&
+        ph_decode(&ph_record_qemu, row->qemu, strlen(row->qemu), &spec->qemu, &unusable) == -ENOMEM)
+        core->no_memory = true;
 }
 
 void core_pool_spec(struct ph_core *core, const struct core_pool *pool, struct ph_pool_spec *spec)

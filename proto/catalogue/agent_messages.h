@@ -45,7 +45,13 @@
     F(T, ENUM, state, vm_state, PH_REQ, 0, 0, "as seen")                                           \
     F(T, INT, pid, none, PH_OPT, 0, INT32_MAX, "0: none")                                          \
     F(T, INT, restarts, none, PH_OPT, 0, INT64_MAX, "under this epoch")                            \
-    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why")
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why")                                  \
+    F(T, TEXT, guest, none, PH_OPT, 0, 64, "what the guest does, in QEMU's words")                 \
+    F(T, TEXT, accelerator, none, PH_OPT, 0, 200, "kvm or tcg, and why not kvm")                   \
+    F(T, TEXTS, addresses, none, PH_OPT, 0, 64, "of its network cards")                            \
+    F(T, INT, memory_used_mib, none, PH_OPT, 0, INT64_MAX, "of the node's memory")                 \
+    F(T, INT, disk_used_mib, none, PH_OPT, 0, INT64_MAX, "of the pool, by its disks")              \
+    F(T, TEXT, vnc, none, PH_OPT, 0, 128, "address and port of its screen")
 
 #define PH_FIELDS_report(F, T)                                                                     \
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \
@@ -120,7 +126,8 @@
     F(T, ONE, pool, pool, PH_REQ, 0, 0, "the pool as declared")                                    \
     F(T, MANY, vms, vm, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs as declared, in start order")     \
     F(T, MANY, copies, peer, PH_OPT, 0, PH_COPIES_MAX + 1, "activate, deactivate: who gets copies") \
-    F(T, MANY, sources, peer, PH_OPT, 0, PH_COPIES_MAX + 1, "hold: from whom data is accepted")
+    F(T, MANY, sources, peer, PH_OPT, 0, PH_COPIES_MAX + 1, "hold: from whom data is accepted")    \
+    F(T, TEXT, cluster, none, PH_OPT, 0, 64, "the cluster's id, which names made from it need")
 
 #define PH_FIELDS_copy_report(F, T)                                                                \
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \

@@ -50,12 +50,14 @@
 /* One pool as declared: pool.apply carries these; the fields and limits are the declaration's. */
 #define PH_FIELDS_vm_spec(F, T)                                                                    \
     F(T, NAME, name, none, PH_REQ, 1, 63, "its name, unique in the pool")                          \
-    F(T, NAME, kind, none, PH_REQ, 1, 63, "workload driver: process")                              \
+    F(T, NAME, kind, none, PH_REQ, 1, 63, "workload driver: process or qemu")                              \
     F(T, TEXTS, command, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "argv")                                \
     F(T, TEXTS, environment, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "NAME=value")                      \
     F(T, ENUM, restart, restart_policy, PH_OPT, 0, 0, "always, on-failure, never")                 \
     F(T, NAME, stop_signal, none, PH_OPT, 0, 63, "term, int, quit, hup, usr1, usr2")               \
-    F(T, INT, stop_timeout_ms, none, PH_OPT, 0, 86400000, "from the signal to SIGKILL")
+    F(T, INT, stop_timeout_ms, none, PH_OPT, 0, 86400000, "from the signal to SIGKILL")            \
+    F(T, ONE, qemu, qemu, PH_OPT, 0, 0, "of kind qemu: the machine")                               \
+    F(T, TEXTS, labels, none, PH_OPT, 0, PH_LABELS_MAX, "key=value, for people and queries")
 
 #define PH_FIELDS_pool_spec(F, T)                                                                  \
     F(T, NAME, name, none, PH_REQ, 1, 63, "the pool's name")                                       \
@@ -188,7 +190,14 @@
     F(T, INT, pid, none, PH_REQ, 0, INT32_MAX, "on its node")                                      \
     F(T, INT, restarts, none, PH_REQ, 0, INT64_MAX, "under this epoch")                            \
     F(T, TEXTS, command, none, PH_REQ, 0, PH_ARGUMENTS_MAX, "argv as declared")                    \
-    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
+    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")              \
+    F(T, TEXTS, labels, none, PH_OPT, 0, PH_LABELS_MAX, "key=value")                               \
+    F(T, TEXT, guest, none, PH_OPT, 0, 64, "what the guest does, in QEMU's words")                 \
+    F(T, TEXT, accelerator, none, PH_OPT, 0, 200, "kvm or tcg, and why not kvm")                   \
+    F(T, TEXTS, addresses, none, PH_OPT, 0, 64, "of its network cards")                            \
+    F(T, INT, memory_used_mib, none, PH_OPT, 0, INT64_MAX, "of the node's memory")                 \
+    F(T, INT, disk_used_mib, none, PH_OPT, 0, INT64_MAX, "of the pool, by its disks")              \
+    F(T, TEXT, vnc, none, PH_OPT, 0, 128, "address and port of its screen")
 
 #define PH_FIELDS_pool_view(F, T)                                                                  \
     F(T, NAME, name, none, PH_KEY, 1, 63, "the pool")                                              \

@@ -61,7 +61,7 @@
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool it lives in")                                  \
     F(T, NAME, name, none, PH_KEY, 1, 63, "its name, unique in the pool")                          \
     F(T, INT, position, none, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "start order; stop order is the reverse") \
-    F(T, NAME, kind, none, PH_OPT, 0, 63, "workload driver: process, ...")                         \
+    F(T, NAME, kind, none, PH_OPT, 0, 63, "workload driver: process, qemu")                         \
     F(T, TEXTS, command, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "argv; {pool_path}, {pool}, {node}, {epoch}, {vm} are filled in") \
     F(T, TEXTS, environment, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "NAME=value, beside the POOLHERD_ ones") \
     F(T, ENUM, restart, restart_policy, PH_OPT, 0, 0, "what to do when it ends")                   \
@@ -70,7 +70,15 @@
     F(T, ENUM, state, vm_state, PH_OPT, 0, 0, "observed by its node")                              \
     F(T, INT, pid, none, PH_OPT, 0, INT32_MAX, "observed")                                         \
     F(T, INT, restarts, none, PH_OPT, 0, INT64_MAX, "observed, under this epoch")                  \
-    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why it is in this state")              \
+    F(T, JSON, qemu, none, PH_OPT, 0, PH_VM_SETTINGS_BYTES_MAX, "settings of kind qemu")           \
+    F(T, TEXTS, labels, none, PH_OPT, 0, PH_LABELS_MAX, "key=value, for people and queries")       \
+    F(T, TEXT, guest, none, PH_OPT, 0, 64, "observed: what the guest does, in QEMU's words: running, paused, io-error, ...") \
+    F(T, TEXT, accelerator, none, PH_OPT, 0, 200, "observed: kvm or tcg, and why not kvm")         \
+    F(T, TEXTS, addresses, none, PH_OPT, 0, 64, "observed: of its network cards, as the guest agent says") \
+    F(T, INT, memory_used_mib, none, PH_OPT, 0, INT64_MAX, "observed: of the node's memory")       \
+    F(T, INT, disk_used_mib, none, PH_OPT, 0, INT64_MAX, "observed: of the pool, by its disks")    \
+    F(T, TEXT, vnc, none, PH_OPT, 0, 128, "observed: address and port of its screen")
 
 #define PH_FIELDS_replica(F, T)                                                                    \
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \

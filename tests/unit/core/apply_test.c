@@ -221,7 +221,39 @@ static void vm_twice(struct ph_pool_spec *spec)
 }
 static void bad_kind(struct ph_pool_spec *spec)
 {
-    ph_text_format(bed_vm(spec, "a")->kind, 64, "qemu");
+    ph_text_format(bed_vm(spec, "a")->kind, 64, "xen");
+}
+static struct ph_vm_spec *machine(struct ph_pool_spec *spec)
+{
+    struct ph_vm_spec *vm = bed_vm(spec, "a");
+
+    ph_text_format(vm->kind, 64, "qemu");
+    ph_texts_fini(&vm->command);
+    return vm;
+}
+static void no_machine(struct ph_pool_spec *spec)
+{
+    machine(spec)->qemu.memory_mib = 64;
+}
+static struct ph_qemu_disk *disk(struct ph_vm_spec *vm)
+{
+    struct ph_qemu_disk *disk =
+        ph_many_add(&ph_record_qemu_disk, (struct ph_many *)(void *)&vm->qemu.disks);
+
+    ph_text_format(disk->name, 64, "root");
+    return disk;
+}
+static void machine_outside(struct ph_pool_spec *spec)
+{
+    assert_int_equal(ph_set_text(&disk(machine(spec))->file, "../other/disk"), 0);
+}
+static void machine_for_nothing(struct ph_pool_spec *spec)
+{
+    disk(bed_vm(spec, "a"));
+}
+static void bad_label(struct ph_pool_spec *spec)
+{
+    add(&bed_vm(spec, "a")->labels, "important");
 }
 static void no_command(struct ph_pool_spec *spec)
 {
@@ -282,7 +314,11 @@ static void bad_declarations_change_nothing(void **state)
         {against_the_other, "pools[1].apart[0]", "both together and apart"},
         {with_one_that_is_apart, "pools[1].together[0]", "both together and apart"},
         {vm_twice, "pools[1].vms", "vm a is declared twice"},
-        {bad_kind, "pools[1].vms[0].kind", "there is process"},
+        {bad_kind, "pools[1].vms[0].kind", "there are process and qemu"},
+        {no_machine, "pools[1].vms[0].qemu.disks", "neither a disk nor a kernel"},
+        {machine_outside, "pools[1].vms[0].qemu.disks[0].file", "must be a path in the pool"},
+        {machine_for_nothing, "pools[1].vms[0].qemu", "kind: qemu"},
+        {bad_label, "pools[1].vms[0].labels[0]", "key=value"},
         {no_command, "pools[1].vms[0].command", "needs a command"},
         {bad_placeholder, "pools[1].vms[0].command[2]",
             "{pool_path}, {pool}, {node}, {epoch}, {vm}"},
