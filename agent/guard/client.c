@@ -378,6 +378,16 @@ int ph_guard_add_mount(struct ph_guard *guard, const char *pool, const char *pat
     return ask(guard, PH_GUARD_ADD_MOUNT, pool, 0, "", path);
 }
 
+int ph_guard_add_volume(struct ph_guard *guard, const char *pool, const char *path)
+{
+    return ask(guard, PH_GUARD_ADD_VOLUME, pool, 0, "", path);
+}
+
+int ph_guard_add_release(struct ph_guard *guard, const char *pool, const char *file)
+{
+    return ask(guard, PH_GUARD_ADD_RELEASE, pool, 0, "", file);
+}
+
 int ph_guard_remove_pool(struct ph_guard *guard, const char *pool)
 {
     return ask(guard, PH_GUARD_REMOVE_POOL, pool, 0, "", "");

@@ -76,6 +76,12 @@ int ph_guard_add_pool(
     struct ph_guard *guard, const char *pool, const char *cgroup, const char *marker);
 int ph_guard_add_group(struct ph_guard *guard, const char *pool, pid_t group);
 int ph_guard_add_mount(struct ph_guard *guard, const char *pool, const char *path);
+/* A mount whose file system is the pool's alone: at the end of the lease it is thawed, and shut down when it is
+ * in use still, so that nothing more of it reaches the disk. */
+int ph_guard_add_volume(struct ph_guard *guard, const char *pool, const char *path);
+/* A file with what is to be run at the end of the lease (and until it ends with 0) to let go of something the
+ * pool has beside processes and mounts: lines NAME=value, an empty line, lines of an argv. */
+int ph_guard_add_release(struct ph_guard *guard, const char *pool, const char *file);
 /* Nothing of it runs any more; -EBUSY when something does: then it stays registered. */
 int ph_guard_remove_pool(struct ph_guard *guard, const char *pool);
 /* Kills everything of one pool now and waits (at most timeout_ms) until nothing is left: 0, -EBUSY.

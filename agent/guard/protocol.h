@@ -26,7 +26,9 @@ enum ph_guard_word {
     PH_GUARD_STOP,
     PH_GUARD_ANSWER,     /* number of the request, status */
     PH_GUARD_NEWS_ENDED, /* generation */
-    PH_GUARD_NEWS_STUCK  /* generation, pool, text: on what */
+    PH_GUARD_NEWS_STUCK, /* generation, pool, text: on what */
+    PH_GUARD_ADD_VOLUME, /* pool, text: path */
+    PH_GUARD_ADD_RELEASE /* pool, text: path of a file */
 };
 
 struct ph_guard_message {

@@ -39,6 +39,10 @@ static int item_add(struct ph_guard_server *server, const struct ph_guard_messag
             rv = ph_guard_pool_add(pool, PH_ITEM_GROUP, NULL, message->group, leader.start_time);
     } else if (message->word == PH_GUARD_ADD_MOUNT) {
         rv = ph_guard_pool_add(pool, PH_ITEM_MOUNT, message->text, 0, 0);
+    } else if (message->word == PH_GUARD_ADD_VOLUME || message->word == PH_GUARD_ADD_RELEASE) {
+        rv = ph_guard_pool_add(pool,
+            message->word == PH_GUARD_ADD_VOLUME ? PH_ITEM_VOLUME : PH_ITEM_RELEASE, message->text,
+            0, 0);
     } else {
         pool = ph_guard_table_add(&server->table, message->pool);
         if (pool == NULL)
@@ -110,6 +114,8 @@ void ph_guard_request(
         case PH_GUARD_ADD_POOL:
         case PH_GUARD_ADD_GROUP:
         case PH_GUARD_ADD_MOUNT:
+        case PH_GUARD_ADD_VOLUME:
+        case PH_GUARD_ADD_RELEASE:
             rv = item_add(server, message);
             break;
         case PH_GUARD_REMOVE_POOL:

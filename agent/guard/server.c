@@ -206,6 +206,8 @@ static void rounds(struct ph_guard_server *server, uint64_t now_ms)
         return;
     for (size_t i = 0; i < server->table.count; i++)
         busy += server->table.pools[i].phase != PH_GUARD_CALM;
+    server->stopping.late =
+        server->ending && now_ms >= server->ending_since_ms + server->stop_ms / 2;
     if (busy > 0)
         busy = ph_guard_round(&server->stopping, &server->table);
     askers_answer(server, now_ms);

@@ -10,6 +10,7 @@
 #include "agent/guard/cgroup.h"
 #include "agent/guard/process.h"
 #include "agent/guard/system.h"
+#include "agent/guard/volume.h"
 #include "base/child_fds.h"
 #include "base/text.h"
 
@@ -17,6 +18,46 @@
  * that was seen killed in between. */
 #define CLEAR_SCANS 2
 #define SCAN_COMPLETE 0u /* no pool has this id */
+
+/* A helper holds none of the guard's descriptors: a hanging one must not keep the guard's lock from the
+ * guard's successor. keep_fd (or -1) becomes descriptor 3. Returns 0 in the helper. */
+static pid_t helper_start(int keep_fd)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (keep_fd >= 0 && keep_fd != 3)
+            dup2(keep_fd, 3);
+        ph_child_close_from(keep_fd >= 0 ? 4 : 3);
+    }
+    return pid;
+}
+
+/* Does something to each volume of the pool. It must have ended before the pool is done: what it does must not
+ * meet what is mounted there next. */
+static void hammer_start(struct ph_guard_pool *pool, void (*strike)(const char *path))
+{
+    if (pool->hammer > 0 || !ph_guard_pool_has(pool, PH_ITEM_VOLUME))
+        return;
+    pid_t pid = helper_start(-1);
+    if (pid == 0) {
+        for (size_t i = 0; i < pool->count; i++)
+            if (pool->items[i].kind == PH_ITEM_VOLUME)
+                strike(pool->items[i].text);
+        _exit(0);
+    }
+    pool->hammer = pid > 0 ? pid : 0;
+}
+
+static void hammer_go_on(struct ph_guard_pool *pool, bool late)
+{
+    if (pool->hammer > 0 && (waitpid(pool->hammer, NULL, WNOHANG) != 0))
+        pool->hammer = 0;
+    if (late && pool->whole && pool->phase == PH_GUARD_KILLING && !pool->shut &&
+        pool->hammer == 0) {
+        pool->shut = true;
+        hammer_start(pool, ph_guard_volume_shut);
+    }
+}
 
 void ph_guard_kill_start(struct ph_guard_pool *pool, bool whole)
 {
@@ -26,6 +67,8 @@ void ph_guard_kill_start(struct ph_guard_pool *pool, bool whole)
     pool->phase = PH_GUARD_KILLING;
     pool->clear_scans = 0;
     pool->scanning = false; /* one under way began before: it does not count */
+    if (whole)
+        hammer_start(pool, ph_guard_volume_thaw); /* who writes to a frozen one cannot be killed */
 }
 
 /* With a cgroup the kernel knows all of the pool; without one, only looking at every process tells. */
@@ -111,19 +154,6 @@ static bool left(const struct ph_guard_pool *pool, struct groups *groups)
             return true;
     }
     return false;
-}
-
-/* A helper holds none of the guard's descriptors: a hanging one must not keep the guard's lock from the
- * guard's successor. keep_fd (or -1) becomes descriptor 3. Returns 0 in the helper. */
-static pid_t helper_start(int keep_fd)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        if (keep_fd >= 0 && keep_fd != 3)
-            dup2(keep_fd, 3);
-        ph_child_close_from(keep_fd >= 0 ? 4 : 3);
-    }
-    return pid;
 }
 
 /* ---- the scan of all processes */
@@ -252,17 +282,39 @@ static void scan_collect(struct ph_guard_stopping *stopping, struct ph_guard_tab
     }
 }
 
-/* ---- unmounting */
+/* ---- releasing */
 
-static _Noreturn void unmount_in_helper(const struct ph_guard_pool *pool)
+static int release_item(const struct ph_guard_item *item)
+{
+    switch (item->kind) {
+    case PH_ITEM_MOUNT:
+        return ph_guard_unmount(item->text);
+    case PH_ITEM_VOLUME:
+        return ph_guard_volume_release(item->text);
+    case PH_ITEM_RELEASE:
+        return ph_guard_run_release(item->text);
+    case PH_ITEM_MARK:
+    case PH_ITEM_CGROUP:
+    case PH_ITEM_GROUP:
+        break;
+    }
+    return 0;
+}
+
+static _Noreturn void release_in_helper(const struct ph_guard_pool *pool)
 {
     int rv = 0;
-    for (size_t i = pool->count; i-- > 0;) /* the last one mounted first */
-        if (pool->items[i].kind == PH_ITEM_MOUNT) {
-            int unmounted = ph_guard_unmount(pool->items[i].text);
-            rv = unmounted != 0 ? unmounted : rv;
-        }
+    for (size_t i = pool->count; i-- > 0;) { /* the last one mounted first */
+        int released = release_item(&pool->items[i]);
+        rv = released != 0 ? released : rv;
+    }
     _exit(-rv & 0x7f);
+}
+
+static bool has_to_release(const struct ph_guard_pool *pool)
+{
+    return ph_guard_pool_has(pool, PH_ITEM_MOUNT) || ph_guard_pool_has(pool, PH_ITEM_VOLUME) ||
+           ph_guard_pool_has(pool, PH_ITEM_RELEASE);
 }
 
 static void release(struct ph_guard_pool *pool)
@@ -280,7 +332,7 @@ static void release(struct ph_guard_pool *pool)
     }
     pid_t pid = helper_start(-1);
     if (pid == 0)
-        unmount_in_helper(pool);
+        release_in_helper(pool);
     pool->helper = pid > 0 ? pid : 0;
 }
 
@@ -297,9 +349,9 @@ size_t ph_guard_round(struct ph_guard_stopping *stopping, struct ph_guard_table 
         scan_start(stopping, table);
     for (size_t i = 0; i < table->count; i++) {
         struct ph_guard_pool *pool = &table->pools[i];
-        if (pool->phase == PH_GUARD_KILLING && !left(pool, &groups))
-            pool->phase = pool->whole && ph_guard_pool_has(pool, PH_ITEM_MOUNT) ? PH_GUARD_RELEASING
-                                                                                : PH_GUARD_DONE;
+        hammer_go_on(pool, stopping->late);
+        if (pool->phase == PH_GUARD_KILLING && pool->hammer == 0 && !left(pool, &groups))
+            pool->phase = pool->whole && has_to_release(pool) ? PH_GUARD_RELEASING : PH_GUARD_DONE;
         if (pool->phase == PH_GUARD_RELEASING)
             release(pool);
         busy += pool->phase == PH_GUARD_KILLING || pool->phase == PH_GUARD_RELEASING;
@@ -336,7 +388,7 @@ bool ph_guard_runs(const struct ph_guard_pool *pool)
 void ph_guard_say_stuck(const struct ph_guard_pool *pool, char *out, size_t size)
 {
     if (pool->phase == PH_GUARD_RELEASING)
-        ph_text_format(out, size, "unmounting: %s",
+        ph_text_format(out, size, "releasing what it has mounted or taken: %s",
             pool->helper_error != 0 ? strerror(pool->helper_error) : "no answer from the kernel");
     else
         ph_text_format(

@@ -1,5 +1,5 @@
 /*
- * Stops pools: kills until nothing runs, then unmounts until nothing is mounted. Private to agent/guard.
+ * Stops pools: kills until nothing runs, then releases what the pool has beside its processes. Private to agent/guard.
  * Never blocks: what may wait for a disk (reading another process's memory, unmounting) is done by helper
  * processes, so that one dead disk does not keep the guard from all other pools.
  *
@@ -14,6 +14,7 @@
 struct ph_guard_stopping {
     int scan_fd; /* results of the scan under way; -1: none */
     pid_t scan_pid;
+    bool late; /* half of the time is over: volumes whose writers live on are shut down */
 };
 
 #define PH_GUARD_STOPPING_INIT                                                                     \

@@ -10,7 +10,7 @@
 
 #define TABLE_HEAD "poolherd-guard-table 1 "
 
-static const char *const kind_words[] = {"mark", "cgroup", "group", "mount"};
+static const char *const kind_words[] = {"mark", "cgroup", "group", "mount", "volume", "release"};
 
 static size_t lower(const struct ph_guard_table *table, const char *name)
 {

@@ -8,6 +8,8 @@
  *     cgroup /sys/fs/cgroup/.../pool-web
  *     group 4711 123456          (leader's pid, its start time)
  *     mount /var/lib/poolherd/...
+ *     volume /var/lib/poolherd/pools/web/mount
+ *     release /var/lib/poolherd/pools/web/release
  *     end
  *
  * Of another boot, nothing of it is left and the table counts as empty. Written beside and renamed: it
@@ -26,13 +28,20 @@
 #define PH_GUARD_ITEMS_MAX 2048 /* of one pool */
 #define PH_GUARD_TABLE_BYTES_MAX (64u * 1024 * 1024)
 
-enum ph_guard_item_kind { PH_ITEM_MARK, PH_ITEM_CGROUP, PH_ITEM_GROUP, PH_ITEM_MOUNT };
+enum ph_guard_item_kind {
+    PH_ITEM_MARK,
+    PH_ITEM_CGROUP,
+    PH_ITEM_GROUP,
+    PH_ITEM_MOUNT,
+    PH_ITEM_VOLUME, /* a mount whose file system is the pool's alone (volume.h) */
+    PH_ITEM_RELEASE /* a file that says what to run */
+};
 
 struct ph_guard_item {
     enum ph_guard_item_kind kind;
     pid_t group;         /* GROUP */
     uint64_t start_time; /* GROUP: of its leader */
-    char *text;          /* MARK, CGROUP, MOUNT; owned */
+    char *text;          /* all others; owned */
 };
 
 /* What is being done to a pool; not stored: a guard that starts begins anew. */
@@ -56,7 +65,9 @@ struct ph_guard_pool {
     bool scanning;    /* the scan under way looks for it */
     bool found;       /* and found something */
     pid_t helper;     /* unmounting; 0: none */
-    int helper_error; /* why unmounting failed last */
+    int helper_error; /* why releasing failed last */
+    pid_t hammer;     /* thaws its volumes, or shuts them down; 0: none */
+    bool shut;        /* they were shut down */
     int asker;        /* connection that waits for KILL, or -1 */
     uint64_t asker_number, asker_deadline_ms;
 };

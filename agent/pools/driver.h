@@ -79,7 +79,7 @@ struct ph_pool_driver {
     /* Holder: receives into staging; complete and durable before it returns 0. */
     int (*receive)(const struct ph_pool_context *context, struct ph_stream *stream,
         const struct ph_stream_open *open, struct ph_pool_copy *copy_out, struct ph_error *error);
-    /* Path the guard must unmount when it releases the pool; "" when nothing is mounted. */
+    /* Where it mounts a file system that is the pool's alone, for the guard to release; "": nowhere. */
     void (*mount_path)(const struct ph_pool_context *context, char path_out[PATH_MAX]);
 };
 

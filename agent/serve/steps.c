@@ -75,7 +75,7 @@ static int activate(struct ph_running *running, bool create)
     driver->mount_path(&context, mount_path);
     if (rv == 0 && mount_path[0])
         rv = failed(running,
-            ph_guard_add_mount(running->shell->guard, running->task->order.pool.name, mount_path),
+            ph_guard_add_volume(running->shell->guard, running->task->order.pool.name, mount_path),
             "the guard did not take the mount in");
     if (rv == 0)
         rv = failed(running, driver->activate(&context, create, running->path, &running->error),
