@@ -160,6 +160,7 @@ struct ph_agent_pool {
     bool owner_data;  /* the data here is the pool's own, not a copy of it */
     bool unsequenced; /* owner_data may have changed since data_sequence */
     bool allowed;     /* data is accepted by the stream server under this order */
+    bool renew;       /* its size changed: the driver is to look at the active data again */
     int64_t data_epoch, data_sequence;
     int failures; /* of KILL, DEACTIVATE, DROP in a row */
     uint64_t retry_ms;

@@ -117,7 +117,7 @@ static bool copies_now(const struct ph_agent *agent, const struct ph_agent_pool 
 {
     return pool->phase == PH_AP_RUNNING && pool->data_active &&
            pool->active_epoch == pool->order.epoch && ph_agent_pool_wanted(agent, pool) &&
-           !ph_agent_task_any(pool, PH_TASK_DATA, false);
+           !pool->renew && !ph_agent_task_any(pool, PH_TASK_DATA, false);
 }
 
 static bool start_copy(

@@ -126,6 +126,14 @@ static bool required_missing(const struct ph_agent_pool *pool)
     return false;
 }
 
+/* What its driver can follow while the pool runs. */
+static bool other_size(const struct ph_agent_pool *pool, const struct ph_order *order)
+{
+    return pool->phase == PH_AP_RUNNING && pool->has_order &&
+           pool->order.kind == PH_ORDER_ACTIVATE && order->epoch == pool->epoch &&
+           order->pool.disk_mib != pool->order.pool.disk_mib;
+}
+
 static void take(struct ph_agent *agent, struct ph_agent_pool *pool, const struct ph_order *order)
 {
     struct ph_order copy = {0};
@@ -136,6 +144,7 @@ static void take(struct ph_agent *agent, struct ph_agent_pool *pool, const struc
     }
     bool higher = order->epoch > pool->epoch;
     bool released = released_before(pool) && order->kind == PH_ORDER_DEACTIVATE;
+    pool->renew = order->kind == PH_ORDER_ACTIVATE && (pool->renew || other_size(pool, order));
     ph_record_fini(&ph_record_order, &pool->order);
     pool->order = copy;
     pool->has_order = true;

@@ -262,6 +262,11 @@ static bool phase_running(struct ph_agent *agent, struct ph_agent_pool *pool)
         ph_agent_pool_set_phase(pool, PH_AP_ACTIVATING);
         return true;
     }
+    if (pool->renew && !ph_agent_task_any(pool, PH_TASK_ANY, false)) {
+        pool->renew = false;
+        (void)ph_agent_task_start(agent, pool, PH_TASK_ACTIVATE, NULL, NULL, false);
+        return false;
+    }
     ph_agent_vms_advance(agent, pool);
     agent->copies_touched = true;
     return false;
@@ -302,6 +307,7 @@ void ph_agent_pool_lease_ended(struct ph_agent *agent, struct ph_agent_pool *poo
     /* data_active stays: an activation may have come true beside the guard's release. It is released
      * by its driver too, which does no harm and lets the driver write down how it was left. */
     pool->active_epoch = -1;
+    pool->renew = false;
     ph_agent_pool_set_phase(pool, PH_AP_IDLE);
     ph_agent_pool_reason(pool, "%s", "");
     if (pool->has_order && pool->order.kind != PH_ORDER_ACTIVATE) {

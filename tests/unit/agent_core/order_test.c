@@ -42,6 +42,35 @@ static void test_taken_in_saved_then_done(void **state)
     world_destroy(&world);
 }
 
+/* A larger disk_mib while it runs: its driver looks at the data again, and nothing is stopped for it. */
+static void test_grows_while_it_runs(void **state)
+{
+    (void)state;
+    struct world world;
+    struct ph_order order;
+    setup(&world);
+    world_activate(&world, "p", 4, &(struct world_order){.vms = {"a"}});
+    world_fill_order(&world, "p",
+        &(struct world_order){.kind = PH_ORDER_ACTIVATE, .epoch = 4, .vms = {"a"}}, &order);
+    order.pool.disk_mib = 99;
+    world_message(&world, PH_MSG_ORDER, &order);
+    struct ph_task *task = world_task(&world, "p", PH_TASK_ACTIVATE, NULL);
+    assert_non_null(task);
+    assert_int_equal(task->order.pool.disk_mib, 99);
+    assert_null(world_task(&world, "p", PH_TASK_VM_STOP, NULL));
+    world_done(&world, "p", PH_TASK_ACTIVATE, NULL, 0);
+    world_expect(&world, PH_LOCAL_ACTIVE);
+    /* The same size again is nothing to look at. */
+    struct ph_order again = {0};
+    assert_int_equal(ph_record_copy(&ph_record_order, &again, &order), 0);
+    again.number = ++world.order_number;
+    world_message(&world, PH_MSG_ORDER, &again);
+    assert_null(world_task(&world, "p", PH_TASK_ACTIVATE, NULL));
+    ph_record_fini(&ph_record_order, &again);
+    ph_record_fini(&ph_record_order, &order);
+    world_destroy(&world);
+}
+
 static void test_older_ones_are_ignored(void **state)
 {
     (void)state;
@@ -225,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_taken_in_saved_then_done),
+        cmocka_unit_test(test_grows_while_it_runs),
         cmocka_unit_test(test_older_ones_are_ignored),
         cmocka_unit_test(test_refusals_say_why),
         cmocka_unit_test(test_stale_manager_is_ignored),
