@@ -14,6 +14,7 @@ import tempfile
 import time
 
 BUILD = pathlib.Path("build/release")  # set by run
+COUNT, MINUTES = 50, 60  # likewise
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 

@@ -1,22 +1,22 @@
-"""Time without a pool: planned moves, and nodes that die. Seen from outside, by the beacons that a
-workload writes every 5 ms; that period is in every figure."""
+"""Time without a pool that is moved. Seen from outside, by the beacons that a workload writes every 5 ms;
+that period is in every figure. What it shares with failover.py is here too."""
 import time
 
 import lib
 
-MOVES, DEATHS = 20, 20
+MOVES = 20
 
 
 def now_ns():
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def cluster_with(name, profile="default", nodes=3):
+def cluster_with(name, profile="default", nodes=3, more=""):
     from harness import Cluster
     lib.program("poolherd-agent")
     lib.program("cluster_beacon")
     # A node that dies on purpose again and again shall not be quarantined for it.
-    cluster = Cluster(nodes, f"profile: {profile}\nquarantine_failures: 1000\n")
+    cluster = Cluster(nodes, f"profile: {profile}\nquarantine_failures: 1000\n{more}")
     try:
         cluster.apply("pools:\n" + cluster.beacon_pool(name, prefer=["n1"], copies=2))
         cluster.await_pool(name, state="active", node="n1", limit_s=30)
@@ -83,35 +83,4 @@ def move(report):
     report.add("  as the job tells it", lib.median(told) / 1000, "s", target="<= 0.3 s", limit=0.3, note=spread(told))
 
 
-def deaths(profile, count):
-    from harness import await_
-    cluster = cluster_with("web", profile)
-    gaps = []
-    try:
-        for _ in range(count):
-            node = cluster.pool("web")["node"]
-            for other in cluster.nodes:
-                if other != node:
-                    cluster.await_copy("web", other)
-            watch = Watch(cluster, node)
-            cluster[node].destroy()
-            gaps.append(await_("beacons from another node", watch.gap_ms, 30))
-            cluster[node].start()
-            cluster.await_node(node, state="online", limit_s=30)
-            cluster.await_pool("web", state="active", limit_s=30)
-        cluster.assert_nothing_ran_twice()
-        told = [row["downtime_ms"] for row in cluster.query("SELECT downtime_ms FROM jobs WHERE kind = 'takeover'")]
-    finally:
-        cluster.close()
-    return gaps, told
-
-
-def failover(report):
-    for profile, median_s, worst_s, count in (("default", 2.0, 3.0, DEATHS), ("fast", 0.7, 1.2, DEATHS)):
-        gaps, told = deaths(profile, count)
-        report.add(f"node killed, profile {profile}: time without the pool, of {count}", lib.median(gaps) / 1000, "s",
-                   target=f"<= {median_s} s", limit=median_s, note=f"{spread(gaps)}; the jobs tell {lib.median(told) / 1000:.3f} s")
-        report.add("  the worst of them", max(gaps) / 1000, "s", target=f"<= {worst_s} s", limit=worst_s)
-
-
-BENCHES = {"move": move, "failover": failover}
+BENCHES = {"move": move}
