@@ -116,25 +116,35 @@ bool core_brake_holds(struct ph_core *core, const struct core_node *node)
     return true;
 }
 
-/* When a manager is cut off, the node that fell silent first is due before the others are called silent. What
- * is late by half a lease counts: all that were cut off with it are later than that, since a beat is at most a
- * quarter of a lease. */
+/* Nodes that are online and late by half a lease. Counted once for all that are silent at one time. */
+static size_t late_together(struct ph_core *core)
+{
+    if (core->late_ms == core->now_ms)
+        return core->late_count;
+    core->late_ms = core->now_ms;
+    core->late_count = 0;
+    for (size_t i = 0; i < core->nodes.count; i++) {
+        const struct core_node *node = core->nodes.items[i].value;
+
+        core->late_count += node->row.state == PH_NODE_ONLINE &&
+                            core->now_ms - node->beat_ms >= core->config.timing.lease_ms / 2;
+    }
+    return core->late_count;
+}
+
+/* When a manager is cut off, the node that fell silent first is due before the others are called silent: those
+ * cut off with it are later than half a lease by then, since a beat is at most a quarter of one. */
 bool core_brake_holds_fence(struct ph_core *core, const struct core_node *node)
 {
-    size_t silent, late = 0;
+    size_t silent;
 
-    if (core_brake_holds(core, node))
+    if (core_pause_reason(core) != NULL)
         return true;
     if (core->brake_lifted)
         return false;
-    for (size_t i = 0; i < core->nodes.count; i++) {
-        const struct core_node *each = core->nodes.items[i].value;
-
-        late += each->row.state == PH_NODE_ONLINE &&
-                core->now_ms - each->beat_ms >= core->config.timing.lease_ms / 2;
-    }
+    lost_forget(core);
     silent = silent_together(core, node->silent_ms);
-    return too_many(core, silent + late, core->online_count + silent);
+    return too_many(core, silent + late_together(core), core->online_count + silent);
 }
 
 /* Nodes that waited under a brake may be due. */

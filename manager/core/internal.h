@@ -246,6 +246,8 @@ struct ph_core {
     bool brake_lifted; /* by an operator, until nobody is silent any more */
     char brake_reason[PH_TEXT_BYTES_MAX + 1];
     size_t online_count, suspect_count;
+    size_t late_count;            /* nodes late at ... */
+    uint64_t late_ms;             /* ... this time (private to brakes.c) */
     size_t lost_count, lost_room; /* when nodes lost lately fell silent, ascending */
     uint64_t *lost_ms;
     struct core_timer brake;
