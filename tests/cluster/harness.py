@@ -107,6 +107,8 @@ class Loopback:
     """Where a cluster's programs run: all of them side by side on loopback addresses. network.Network has
     the same functions and gives each node a network namespace of its own."""
 
+    port = "*"  # other tests may run beside it
+
     def address(self, name, number):
         return f"127.0.0.{number + 1}"
 
@@ -132,7 +134,7 @@ class Node:
     def __init__(self, cluster, name, number):
         self.cluster, self.name = cluster, name
         self.dir = cluster.dir / name
-        self.listen = f"tcp://{cluster.network.address(name, number)}:*"
+        self.listen = f"tcp://{cluster.network.address(name, number)}:{cluster.network.port}"
         self.log = cluster.dir / f"{name}.log"
         self.process = None
         self.tools = cluster.dir / f"{name}.bin"  # found before everything else on the agent's PATH

@@ -114,6 +114,8 @@ def sweep():
 
 
 class Network:
+    port = 7461  # of agents: the same after a restart, as in life
+
     def __init__(self):
         reason = unavailable()
         if reason:
