@@ -119,6 +119,12 @@ static void print_node(struct ph_cli *cli, const struct ph_node_view *node)
     printf("%-12s%s\n", "data", node->endpoint ? ph_safe(text, sizeof(text), node->endpoint) : "-");
     printf(
         "%-12s%s\n", "version", node->version ? ph_safe(text, sizeof(text), node->version) : "-");
+    print_texts("witnesses", &node->witnesses);
+    if (node->survives < 0)
+        printf("%-12sits pools stop when the manager is silent for longer than a lease\n", "");
+    else
+        printf(
+            "%-12sthe manager and %lld of them may fail together\n", "", (long long)node->survives);
     printf("%-12s%lld\n", "failures", (long long)node->failures);
     if (node->job)
         printf("%-12s%lld\n", "job", (long long)node->job);

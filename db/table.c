@@ -16,11 +16,13 @@ static const struct ph_table manager_tables[] = {
     {&ph_record_event, "events", false},
     {&ph_record_identity, "identities", false},
     {&ph_record_fence_device, "fence_devices", false},
+    {&ph_record_voter_set, "voter_sets", false},
 };
 
 static const struct ph_table agent_tables[] = {
     {&ph_record_meta, "meta", false},
     {&ph_record_assignment, "assignments", false},
+    {&ph_record_witness, "witnesses", false},
 };
 
 static const struct ph_tables manager = {

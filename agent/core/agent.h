@@ -24,6 +24,8 @@
 #define PH_NEVER UINT64_MAX
 
 #define PH_AGENT_BEATS 256 /* beats remembered; older ones get no credit */
+#define PH_AGENT_ASKS                                                                              \
+    16 /* questions to witnesses remembered: a lease is not that many beats long */
 #define PH_AGENT_HELLO_MS_MIN 200
 #define PH_AGENT_HELLO_MS_MAX 1000 /* of the period, once the manager has been silent for long */
 #define PH_AGENT_HELLO_QUICK 50    /* hellos before the period begins to grow */
@@ -73,9 +75,29 @@ struct ph_agent_lease {
         int64_t number;
         uint64_t boot_ms;
     } beats[PH_AGENT_BEATS];
+    /* witness.c */
+    int64_t voters;       /* version of the voter set in force, durable; 0: none */
+    uint64_t granted_ms;  /* when the newest beat that the manager granted was sent */
+    uint64_t by_votes_ms; /* when votes last extended the lease since the manager's last grant; 0 */
+    uint64_t ask_due_ms;
+    size_t ask_count;
+    struct {
+        uint64_t boot_ms, lease_ms;
+    } asks[PH_AGENT_ASKS];
     bool leaving;
     uint64_t leave_ms, leave_asked_ms;
     uint64_t note_ms; /* no note about refused messages before */
+};
+
+/* Another node: a witness of this one (asked), served by this one, or promised away. */
+enum { PH_LISTED_ASKED = 1, PH_LISTED_SERVED = 2 };
+struct ph_agent_witness {
+    struct ph_witness row;     /* durable; first */
+    bool voted;                /* by this process */
+    uint64_t voted_ms;         /* when it last did */
+    uint64_t granted_until_ms; /* asked: up to when it has extended the lease under this set */
+    int listed;                /* while a list is taken in */
+    struct ph_peer peer;       /* likewise */
 };
 
 /* Where a pool's life cycle stands. */
@@ -186,6 +208,8 @@ struct ph_agent {
     bool started, out_of_memory;
     struct ph_agent_lease lease;
     struct ph_map pools;
+    struct ph_map witnesses; /* node -> struct ph_agent_witness * */
+    uint64_t started_ms;     /* of the first step */
     int64_t last_task, last_report;
     int copies_under_way;
     bool copies_touched;
@@ -204,6 +228,10 @@ void ph_agent_send(
 /* As ph_agent_send(), but takes `body`, a heap record. */
 void ph_agent_send_owned(
     struct ph_agent *agent, enum ph_message_type type, void *body, bool at_once);
+/* To another agent; `body` is copied. */
+void ph_agent_send_peer(struct ph_agent *agent, const char *node, enum ph_message_type type,
+    const void *body, bool at_once);
+void ph_agent_peers_effect(struct ph_agent *agent, const struct ph_voter_list *peers);
 void ph_agent_save(struct ph_agent *agent, const struct ph_record *record, const void *row);
 void ph_agent_remove(struct ph_agent *agent, const struct ph_record *record, const void *row);
 void ph_agent_note(struct ph_agent *agent, enum ph_event_level level, const char *format, ...)
@@ -352,6 +380,17 @@ void ph_agent_adopt(struct ph_agent *agent);
 void ph_agent_on_fence_run(struct ph_agent *agent, const struct ph_fence_run *run);
 
 /* ---- witness.c ---- */
+int ph_agent_load_witness(
+    struct ph_agent *agent, const struct ph_witness *row, struct ph_error *error);
+void ph_agent_witnesses_fini(struct ph_agent *agent);
+void ph_agent_on_voter_list(struct ph_agent *agent, const struct ph_voter_list *list);
 void ph_agent_on_promise_ask(struct ph_agent *agent, const struct ph_promise_ask *ask);
+void ph_agent_on_relay(struct ph_agent *agent, const struct ph_relay *relay);
+void ph_agent_on_peer_message(struct ph_agent *agent, const struct ph_agent_event *event);
+void ph_agent_tell_peers(struct ph_agent *agent);
+void ph_agent_ask_witnesses(struct ph_agent *agent); /* when it is due */
+uint64_t ph_agent_ask_wake_ms(const struct ph_agent *agent);
+/* While the manager is silent, a report also goes through a witness. */
+void ph_agent_relay_report(struct ph_agent *agent, enum ph_message_type type, const void *body);
 
 #endif

@@ -37,6 +37,7 @@ void ph_agent_destroy(struct ph_agent **agent)
         ph_agent_pool_destroy((*agent)->pools.items[i].value);
     }
     ph_map_fini(&(*agent)->pools);
+    ph_agent_witnesses_fini(*agent);
     ph_record_fini(&ph_record_hello, &(*agent)->hello);
     free(*agent);
     *agent = NULL;
@@ -50,6 +51,9 @@ int ph_agent_load(
     }
     if (record == &ph_record_assignment) {
         return ph_agent_load_assignment(agent, row, error);
+    }
+    if (record == &ph_record_witness) {
+        return ph_agent_load_witness(agent, row, error);
     }
     return ph_error_set(error, PH_BAD_INPUT, record->name, "an agent keeps no such rows");
 }
@@ -76,6 +80,12 @@ static void on_message(struct ph_agent *agent, const struct ph_agent_event *even
     case PH_MSG_FENCE_RUN:
         ph_agent_on_fence_run(agent, event->body);
         break;
+    case PH_MSG_VOTER_LIST:
+        ph_agent_on_voter_list(agent, event->body);
+        break;
+    case PH_MSG_RELAY:
+        ph_agent_on_relay(agent, event->body);
+        break;
     case PH_MSG_PROMISE_ASK:
         ph_agent_on_promise_ask(agent, event->body);
         break;
@@ -93,6 +103,9 @@ static void dispatch(struct ph_agent *agent, const struct ph_agent_event *event)
         break;
     case PH_AE_MESSAGE:
         on_message(agent, event);
+        break;
+    case PH_AE_PEER_MESSAGE:
+        ph_agent_on_peer_message(agent, event);
         break;
     case PH_AE_TASK_DONE:
         ph_agent_on_task(agent, event->result, false);
@@ -211,10 +224,14 @@ int ph_agent_step(
         agent->now_ms =
             event->now_ms; /* the clock never goes back; a late event does not turn it */
     }
+    if (agent->started_ms == 0) {
+        agent->started_ms = agent->now_ms;
+    }
     ph_agent_check_lease(agent);
     bool still_loading = event->kind == PH_AE_GUARD_READY || event->kind == PH_AE_VM_ADOPTED;
     if (!agent->started && !still_loading && agent->lease.guard_ready) {
         ph_agent_adopt(agent);
+        ph_agent_tell_peers(agent);
         agent->started = true;
     }
     dispatch(agent, event);

@@ -57,6 +57,7 @@ struct ph_task_result {
 enum ph_agent_event_kind {
     PH_AE_TICK,
     PH_AE_MESSAGE,       /* from the manager's key: type, body */
+    PH_AE_PEER_MESSAGE,  /* from another agent's key: sender (its node), type, body */
     PH_AE_TASK_DONE,     /* result; -ETIMEDOUT means "hangs", a tool that ran out of time is -EIO */
     PH_AE_TASK_ENDED,    /* result: the real end of a task that was reported as -ETIMEDOUT */
     PH_AE_TASK_PROGRESS, /* COPY: result->bytes so far, progress in result->sequence (0..100) */
@@ -80,6 +81,7 @@ struct ph_agent_event {
     int64_t wall_ms;
     enum ph_message_type type;
     const void *body;
+    const char *sender; /* PEER_MESSAGE */
     const struct ph_task_result *result;
     const char *pool, *vm;
     int64_t pid;
@@ -91,7 +93,11 @@ struct ph_agent_event {
 };
 
 enum ph_agent_effect_kind {
-    PH_AF_SEND, /* to the manager, after the saves before it are durable (a beat: at once) */
+    PH_AF_SEND,      /* to the manager, after the saves before it are durable (a beat: at once) */
+    PH_AF_SEND_PEER, /* likewise, to the agent of node `peer`, which is among the peers */
+    /* value: struct ph_voter_list, of which `witnesses` are all agents to be spoken with and
+       heard from now on */
+    PH_AF_PEERS,
     PH_AF_SAVE, /* record, value */
     PH_AF_REMOVE,
     /* extend (or begin) lease `generation` to deadline_ms at the guard's page; at_once
@@ -110,7 +116,8 @@ enum ph_agent_effect_kind {
 
 struct ph_agent_effect {
     enum ph_agent_effect_kind kind;
-    bool at_once; /* SEND, LEASE: waits for no save */
+    bool at_once;                     /* SEND, SEND_PEER, LEASE: waits for no save */
+    char peer[PH_NAME_BYTES_MAX + 1]; /* SEND_PEER */
     enum ph_message_type type;
     const struct ph_record *record;
     void *value;          /* owned */
@@ -142,7 +149,7 @@ struct ph_agent_facts {
 int ph_agent_new(const struct ph_agent_facts *facts, struct ph_agent **agent_out);
 void ph_agent_destroy(struct ph_agent **agent);
 
-/* Start-up, in this order: every stored row (meta and assignment: what earlier steps saved, `previous`
+/* Start-up, in this order: every stored row (meta, assignment and witness: what earlier steps saved, `previous`
  * of the facts among it when the core has saved one), per pool what its driver found on disk, the
  * events GUARD_READY and VM_ADOPTED for each survivor, and from then on everything, a TICK first. Nothing
  * is started before that TICK. A VM is looked for among the vms of the assignment's order, which keeps

@@ -74,6 +74,7 @@ static void add_value(struct ph_agent *agent, enum ph_agent_effect_kind kind,
 void ph_agent_send_owned(
     struct ph_agent *agent, enum ph_message_type type, void *body, bool at_once)
 {
+    ph_agent_relay_report(agent, type, body);
     struct ph_agent_effect *effect = add(agent, PH_AF_SEND);
     if (effect == NULL) {
         ph_record_destroy(ph_messages[type].record, &body);
@@ -94,6 +95,30 @@ void ph_agent_send(
         return;
     }
     ph_agent_send_owned(agent, type, copy, at_once);
+}
+
+void ph_agent_send_peer(struct ph_agent *agent, const char *node, enum ph_message_type type,
+    const void *body, bool at_once)
+{
+    void *copy = ph_record_new_copy(ph_messages[type].record, body);
+    struct ph_agent_effect *effect = copy == NULL ? NULL : add(agent, PH_AF_SEND_PEER);
+    if (effect == NULL) {
+        agent->out_of_memory = true;
+        if (copy != NULL) {
+            ph_record_destroy(ph_messages[type].record, &copy);
+        }
+        return;
+    }
+    effect->type = type;
+    effect->at_once = at_once;
+    effect->record = ph_messages[type].record;
+    effect->value = copy;
+    (void)ph_text_format(effect->peer, sizeof(effect->peer), "%s", node);
+}
+
+void ph_agent_peers_effect(struct ph_agent *agent, const struct ph_voter_list *peers)
+{
+    add_value(agent, PH_AF_PEERS, &ph_record_voter_list, peers);
 }
 
 void ph_agent_save(struct ph_agent *agent, const struct ph_record *record, const void *row)

@@ -56,6 +56,7 @@ static void send_hello(struct ph_agent *agent)
         ++lease->beat_number; /* one count with the beats: their order tells which is stale */
     hello->generation = lease->admission;
     hello->term = lease->term;
+    hello->voters = lease->voters;
     hello->lease_left_ms = 0;
     if (ph_agent_lease_valid(agent)) {
         uint64_t left_ms = lease->deadline_ms - agent->now_ms;
@@ -156,6 +157,7 @@ void ph_agent_speak(struct ph_agent *agent)
     if (may_beat(agent) && agent->now_ms >= agent->lease.beat_due_ms) {
         send_beat(agent);
     }
+    ph_agent_ask_witnesses(agent);
     speak_leaving(agent);
 }
 
@@ -172,7 +174,8 @@ uint64_t ph_agent_speak_wake_ms(const struct ph_agent *agent)
     if (lease->leaving && lease->leave_ms < wake_ms) {
         wake_ms = lease->leave_ms;
     }
-    return wake_ms;
+    uint64_t ask_ms = ph_agent_ask_wake_ms(agent);
+    return ask_ms < wake_ms ? ask_ms : wake_ms;
 }
 
 void ph_agent_on_facts(struct ph_agent *agent, const struct ph_hello *facts)

@@ -44,7 +44,8 @@ int ph_agent_load_meta(struct ph_agent *agent, const struct ph_meta *row, struct
         const char *key;
         int64_t *value;
     } numbers[] = {{"term", &lease->term}, {"generation", &lease->admission},
-        {"beat_ms", &lease->beat_ms}, {"lease_ms", &lease->lease_ms}, {"stop_ms", &lease->stop_ms}};
+        {"beat_ms", &lease->beat_ms}, {"lease_ms", &lease->lease_ms}, {"stop_ms", &lease->stop_ms},
+        {"voters", &lease->voters}};
     const struct {
         const char *key;
         char *value;
@@ -152,6 +153,10 @@ void ph_agent_on_guard_ready(struct ph_agent *agent, const struct ph_agent_event
     if (event->generation > 0 && event->deadline_ms > agent->now_ms && !ended_before) {
         lease->state = PH_LEASE_VALID;
         lease->deadline_ms = event->deadline_ms;
+        /* Whoever granted it: the manager is given a moment to speak before witnesses are asked. */
+        lease->granted_ms = event->deadline_ms > (uint64_t)lease->lease_ms
+                                ? event->deadline_ms - (uint64_t)lease->lease_ms
+                                : 0;
         ph_agent_want_hello(agent);
     } else if (page_lost) {
         /* A new page knows nothing of the lease there was: it is over, and as no guard will stop what
@@ -212,6 +217,19 @@ void ph_agent_on_guard_lost(struct ph_agent *agent)
         "the guard is gone; the lease is not extended until another one runs");
 }
 
+/* It granted a beat that was sent then: witnesses need not be asked before that is a while ago. */
+static void manager_speaks(struct ph_agent *agent, uint64_t sent_ms)
+{
+    struct ph_agent_lease *lease = &agent->lease;
+    if (sent_ms > lease->granted_ms) {
+        lease->granted_ms = sent_ms;
+    }
+    if (lease->by_votes_ms != 0) {
+        lease->by_votes_ms = 0;
+        ph_agent_note(agent, PH_EVENT_INFO, "the manager extends the lease again");
+    }
+}
+
 void ph_agent_on_grant(struct ph_agent *agent, const struct ph_grant *grant)
 {
     struct ph_agent_lease *lease = &agent->lease;
@@ -233,11 +251,13 @@ void ph_agent_on_grant(struct ph_agent *agent, const struct ph_grant *grant)
         return;
     }
     if (lease->state == PH_LEASE_VALID && lease->generation == grant->generation) {
+        manager_speaks(agent, lease->beats[slot].boot_ms);
         if (deadline_ms > lease->deadline_ms) {
             lease->deadline_ms = deadline_ms;
             ph_agent_lease_effect(agent, lease->generation, deadline_ms);
         }
     } else if (lease->state == PH_LEASE_NONE && grant->generation > lease->generation) {
+        manager_speaks(agent, lease->beats[slot].boot_ms);
         lease->state = PH_LEASE_VALID;
         lease->generation = grant->generation;
         lease->deadline_ms = deadline_ms;

@@ -23,7 +23,9 @@ static void send_message(struct ph_shell *shell, const struct ph_agent_effect *e
     size_t bytes = 0;
     int rv = ph_message_encode(effect->type, 0, effect->value, &text, &bytes);
     if (rv == 0)
-        rv = ph_wire_client_send(shell->wire, text, bytes, NULL, 0);
+        rv = effect->kind == PH_AF_SEND_PEER
+                 ? ph_peers_send(shell, effect->peer, text, bytes)
+                 : ph_wire_client_send(shell->wire, text, bytes, NULL, 0);
     free(text);
     /* -EAGAIN: not connected. Everything that matters is sent again by the core. */
     if (rv != 0 && rv != -EAGAIN)
@@ -70,6 +72,7 @@ static void perform(struct ph_shell *shell, struct ph_agent_effect *effect)
 {
     switch (effect->kind) {
     case PH_AF_SEND:
+    case PH_AF_SEND_PEER:
         send_message(shell, effect);
         break;
     case PH_AF_TASK: {
@@ -85,6 +88,9 @@ static void perform(struct ph_shell *shell, struct ph_agent_effect *effect)
         break;
     case PH_AF_FENCE:
         ph_fence_start(shell, effect->value);
+        break;
+    case PH_AF_PEERS:
+        ph_peers_set(shell, effect->value);
         break;
     case PH_AF_CANCEL:
         ph_tasks_cancel(shell, effect->number);

@@ -86,6 +86,24 @@ static void handle_messages(struct ph_shell *shell)
     }
 }
 
+/* What another agent said, received by the server's thread. */
+static void handle_peer(struct ph_shell *shell, struct ph_note *note)
+{
+    struct ph_message message = {0};
+    struct ph_error error = {0};
+    if (ph_message_decode(note->text, note->bytes, &message, &error) != 0) {
+        ph_log(PH_LOG_WARNING, "message_refused", "node=%s field=%s reason=%s", note->node,
+            error.field, error.message);
+        return;
+    }
+    struct ph_agent_event event = {.kind = PH_AE_PEER_MESSAGE,
+        .sender = note->node,
+        .type = message.type,
+        .body = message.body};
+    ph_shell_step(shell, &event);
+    ph_message_fini(&message);
+}
+
 static void handle_notes(struct ph_shell *shell)
 {
     struct ph_note *note = ph_mailbox_take(&shell->mailbox);
@@ -101,6 +119,10 @@ static void handle_notes(struct ph_shell *shell)
             ph_fence_done(shell, note->fenced);
         } else if (note->kind == PH_NOTE_VM_SEEN) {
             ph_vms_seen(shell, note);
+        } else if (note->kind == PH_NOTE_PEER) {
+            atomic_fetch_sub(&shell->peer_notes, 1);
+            handle_peer(shell, note);
+            free(note->text);
         } else {
             struct ph_task_result result = {.data_epoch = note->epoch, .sequence = note->sequence};
             struct ph_agent_event event = {
@@ -164,8 +186,11 @@ static long timeout_ms(const struct ph_shell *shell)
     uint64_t now_ms = ph_clock_boot_ms();
     uint64_t next_ms = ph_agent_next_deadline_ms(shell->core);
     uint64_t tasks_ms = ph_tasks_next_ms(shell);
+    uint64_t peers_ms = ph_peers_next_ms(shell);
     if (tasks_ms < next_ms)
         next_ms = tasks_ms;
+    if (peers_ms < next_ms)
+        next_ms = peers_ms;
     if (shell->trim_at_ms < next_ms)
         next_ms = shell->trim_at_ms;
     if (shell->guard_retry_ms && shell->guard_retry_ms < next_ms)
@@ -188,6 +213,7 @@ static void pass_time(struct ph_shell *shell)
 {
     uint64_t now_ms = ph_clock_boot_ms();
     ph_tasks_check(shell, now_ms);
+    ph_peers_check(shell, now_ms);
     if (ph_agent_next_deadline_ms(shell->core) <= now_ms) {
         struct ph_agent_event event = {.kind = PH_AE_TICK};
         ph_shell_step(shell, &event);

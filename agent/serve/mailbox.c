@@ -26,6 +26,7 @@ void ph_mailbox_fini(struct ph_mailbox *mailbox)
         void *seen = note->seen;
         if (seen)
             ph_record_destroy(&ph_record_vm_report, &seen);
+        free(note->text);
         free(note);
         note = next;
     }

@@ -27,6 +27,7 @@ enum ph_note_kind {
     PH_NOTE_COPY_RECEIVED,
     PH_NOTE_FENCED,
     PH_NOTE_VM_SEEN,
+    PH_NOTE_PEER,
     PH_NOTE_PROBED /* ph_facts_look() has something to see */
 };
 
@@ -45,6 +46,9 @@ struct ph_note {
     char pool[PH_NAME_BYTES_MAX + 1]; /* COPY_RECEIVED, VM_SEEN */
     int64_t epoch, sequence;
     char message[256];
+    char node[PH_NAME_BYTES_MAX + 1]; /* PEER: who says text */
+    char *text;
+    size_t bytes;
 };
 
 struct ph_mailbox {
@@ -158,6 +162,7 @@ struct ph_shell {
 
     struct ph_map places; /* pool -> struct ph_place_here */
     struct ph_map vms;    /* key -> struct ph_vm_here */
+    struct ph_map links;  /* node -> peers.c's */
     struct ph_running *running;
     size_t running_count;
     size_t fence_count; /* fence agents under way */
@@ -167,6 +172,7 @@ struct ph_shell {
     pthread_t probe_thread;
     uint64_t guard_stop_ms;  /* the guard was told; 0: not */
     uint64_t trim_at_ms;     /* next look at the logs, and at the guard's watchdog */
+    atomic_int peer_notes;   /* in the mailbox */
     uint64_t guard_retry_ms; /* 0: connected */
     bool leaving;            /* the node is being drained for --leave */
     bool ending;
@@ -186,6 +192,15 @@ void ph_place_forget(struct ph_shell *shell, const char *pool);
 /* Marker in the environment of a pool's processes; the same after a restart. */
 void ph_place_marker(const struct ph_shell *shell, const char *pool, char *out, size_t size);
 void ph_shell_places_fini(struct ph_shell *shell);
+
+/* peers.c */
+void ph_peers_set(struct ph_shell *shell, const struct ph_voter_list *peers);
+/* 0, -EAGAIN: not connected; -ENOENT: no such peer. */
+int ph_peers_send(struct ph_shell *shell, const char *node, const char *text, size_t bytes);
+/* Makes links anew that have no connection. */
+void ph_peers_check(struct ph_shell *shell, uint64_t now_ms);
+uint64_t ph_peers_next_ms(const struct ph_shell *shell);
+void ph_peers_fini(struct ph_shell *shell);
 
 /* vms.c */
 /* takes the pid_fd; watched: its driver says so */

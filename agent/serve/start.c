@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "agent/serve/shell.h"
 #include "agent/work/space.h"
+#include "base/assert.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -65,12 +66,33 @@ static int open_store(struct ph_shell *shell, struct ph_error *error)
                    : ph_store_open(path, PH_SCHEMA_AGENT, committed, shell, &shell->store, error);
 }
 
+#define PEER_NOTES_MAX 256 /* messages of other agents that wait for the loop */
+
+/* On the server's thread. The text is copied: the frame is the server's. */
+static void peer_message(void *context, const char *node, const char *text, size_t bytes)
+{
+    struct ph_shell *shell = context;
+    if (atomic_fetch_add(&shell->peer_notes, 1) >= PEER_NOTES_MAX) {
+        atomic_fetch_sub(&shell->peer_notes, 1);
+        return; /* said again, if it matters */
+    }
+    struct ph_note *note = ph_note_new(PH_NOTE_PEER);
+    (void)ph_text_format(note->node, sizeof(note->node), "%s", node);
+    note->text = malloc(bytes + 1);
+    ph_assert(note->text);
+    memcpy(note->text, text, bytes);
+    note->text[bytes] = '\0';
+    note->bytes = bytes;
+    ph_mailbox_put(&shell->mailbox, note);
+}
+
 static int start_streams(struct ph_shell *shell, struct ph_error *error)
 {
     struct ph_stream_server_config config = {.identity = &shell->identity,
         .listen = shell->config.listen,
         .directory = shell->directory,
         .received = received,
+        .message = peer_message,
         .find_driver = ph_pool_driver_find,
         .context = shell};
     ph_pools_set_stall_ms((uint64_t)shell->config.copy_stall_s * 1000);
@@ -180,6 +202,7 @@ void ph_shell_stop(struct ph_shell *shell)
     /* Threads that still run borrow from the shell: the process ends right after, and with it they. */
     ph_wire_client_destroy(&shell->wire);
     ph_watcher_stop(&shell->watcher);
+    ph_peers_fini(shell);
     if (shell->running_count == 0)
         ph_stream_server_stop(&shell->streams);
     ph_store_destroy(&shell->store);
@@ -298,6 +321,9 @@ int ph_shell_load(struct ph_shell *shell, struct ph_error *error)
 {
     struct loading loading = {.shell = shell, .record = &ph_record_meta, .error = error};
     int rv = ph_store_load(shell->store, &ph_record_meta, load_row, &loading, error);
+    loading.record = &ph_record_witness;
+    if (rv == 0)
+        rv = ph_store_load(shell->store, &ph_record_witness, load_row, &loading, error);
     loading.record = &ph_record_assignment;
     if (rv == 0)
         rv = ph_store_load(shell->store, &ph_record_assignment, load_row, &loading, error);

@@ -55,6 +55,8 @@ static void take_message(
     struct receive *receive;
     int64_t stream;
 
+    if (ph_server_peer_message(server, message, wire))
+        return;
     if (message->type < PH_MSG_STREAM_OPEN || message->type > PH_MSG_STREAM_CLOSE)
         return;
     memcpy(&stream, message->body, sizeof stream); /* the first field of every stream message */
@@ -205,7 +207,7 @@ static void *loop(void *argument)
 
 static bool accept_key(void *context, const char *key)
 {
-    return ph_server_knows(context, key);
+    return ph_server_knows(context, key) || ph_server_is_peer(context, key);
 }
 
 int ph_stream_server_start(const struct ph_stream_server_config *config,
@@ -309,6 +311,7 @@ void ph_stream_server_stop(struct ph_stream_server **server_in)
         pthread_join(server->thread, NULL);
     ph_wire_server_destroy(&server->wire);
     ph_map_fini(&server->allowed);
+    ph_record_fini(&ph_record_voter_list, &server->peers);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     close(server->wake[0]);

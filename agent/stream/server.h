@@ -49,14 +49,20 @@ struct ph_stream_server {
     atomic_bool stop;
 
     pthread_mutex_t lock;
-    pthread_cond_t changed;   /* a slot is free, a receive has ended */
-    struct ph_map allowed;    /* pool -> struct ph_order (kind hold), owned */
-    struct receive *receives; /* changed by the loop only, under the lock */
+    pthread_cond_t changed;     /* a slot is free, a receive has ended */
+    struct ph_map allowed;      /* pool -> struct ph_order (kind hold), owned */
+    struct ph_voter_list peers; /* `witnesses`: agents that may send messages beside streams */
+    struct receive *receives;   /* changed by the loop only, under the lock */
     int receive_count, receiving;
 };
 
 /* Whether `key` may connect at all: some order names it. Any thread. */
 bool ph_server_knows(struct ph_stream_server *server, const char *key);
+/* peers.c */
+bool ph_server_is_peer(struct ph_stream_server *server, const char *key);
+/* Hands on what belongs to no stream; false: it is none of these. Loop only. */
+bool ph_server_peer_message(struct ph_stream_server *server, const struct ph_message *message,
+    const struct ph_wire_message *wire);
 /* Checks an open; 0 and a new receive whose thread runs, or a refusal. Loop only. */
 int ph_receive_start(struct ph_stream_server *server, const struct ph_wire_peer *peer,
     const struct ph_stream_open *open, struct refusal *refusal);

@@ -72,6 +72,8 @@ struct ph_stream_server_config {
     int receives_parallel;                   /* 0: 4; more wait with credit 0 */
     /* Called on a receive thread when a copy is complete and durable. */
     void (*received)(void *context, const char *pool, int64_t epoch, int64_t sequence);
+    /* Called on the server's thread: a message (votes, relay) of one of the peers. NULL: ignored. */
+    void (*message)(void *context, const char *node, const char *text, size_t bytes);
     /* The driver by name, or NULL (ph_pool_driver_find). */
     const struct ph_pool_driver *(*find_driver)(const char *name);
     void *context;
@@ -83,6 +85,8 @@ const char *ph_stream_server_endpoint(const struct ph_stream_server *server);
  * hold; quick, though a receive that is no longer allowed is told to end), or from nobody (any other
  * kind; a receive under way is aborted and waited for). 0, -ENOMEM (then from nobody). */
 int ph_stream_server_allow(struct ph_stream_server *server, const struct ph_order *order);
+/* From now on messages beside streams are taken from peers->witnesses. 0, -ENOMEM (as before). */
+int ph_stream_server_peers(struct ph_stream_server *server, const struct ph_voter_list *peers);
 void ph_stream_server_stop(struct ph_stream_server **server);
 
 #endif

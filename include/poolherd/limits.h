@@ -24,7 +24,10 @@
 #define PH_VM_DISKS_MAX 16
 #define PH_VM_NICS_MAX 8
 #define PH_CLOUD_INIT_BYTES_MAX (64 * 1024)
-#define PH_COPIES_MAX 7 /* copies of one pool beside the active one */
+#define PH_COPIES_MAX 7                /* copies of one pool beside the active one */
+#define PH_VERSION_MAX (INT64_MAX / 2) /* of a voter set: leaves room to count on */
+#define PH_WITNESSES_MAX 4 /* of one node: voter sets have up to 5 members, itself one */
+#define PH_SERVED_MAX 64   /* nodes that one node is a witness for */
 #define PH_LABELS_MAX 64
 #define PH_SETTINGS_BYTES_MAX (32 * 1024) /* of a pool's driver */
 #define PH_RELATIONS_MAX 64               /* names in together/apart/allow/prefer */

@@ -184,6 +184,8 @@ int ph_core_load(
             record->name, (const char *)row);
     if (record == &ph_record_node)
         rv = load_node(core, row);
+    else if (record == &ph_record_voter_set)
+        rv = core_voters_load(core, row, error);
     else if (record == &ph_record_pool)
         rv = load_pool(core, row, error);
     else if (record == &ph_record_vm)
@@ -220,6 +222,7 @@ static void ready_node(struct ph_core *core, struct core_node *node)
 {
     node->takeover_ms = core_node_told_wait_ms(core, node);
     core_node_decay_arm(core, node);
+    node->taken_ms = core->now_ms;
     if (!node->row.granting) {
         core_fence_ready(core, node);
         return;
@@ -270,6 +273,7 @@ int ph_core_ready(struct ph_core *core, uint64_t now_ms, int64_t wall_ms, int64_
     for (size_t i = 0; i < core->nodes.count; i++)
         ready_node(core, core->nodes.items[i].value);
     core_told(core);
+    core_voters_ready(core);
     core->ready = true;
     for (size_t i = 0; i < core->job_count; i++)
         ready_job(core, core->jobs[i]);
@@ -375,17 +379,6 @@ static void tick(struct ph_core *core)
     }
 }
 
-static void refuse_witness(struct ph_core *core, const struct ph_event_in *in)
-{
-    char code[16], text[PH_TEXT_BYTES_MAX + 1];
-    struct ph_problem body = {.code = code, .message = text};
-
-    ph_text_format(code, sizeof code, "%s", ph_code_name(PH_STATE_FORBIDS));
-    ph_text_format(
-        text, sizeof text, "%s: this manager knows no witnesses yet", ph_messages[in->type].type);
-    core_grant(core, in->sender, PH_MSG_PROBLEM, &body);
-}
-
 static void message(struct ph_core *core, const struct ph_event_in *in)
 {
     if (in->type == PH_MSG_BEAT)
@@ -400,9 +393,12 @@ static void message(struct ph_core *core, const struct ph_event_in *in)
         core_node_leaving(core, in);
     else if (in->type == PH_MSG_FENCE_RAN)
         core_fence_ran(core, in->sender, in->body);
-    else if (in->type == PH_MSG_VOTE || in->type == PH_MSG_VOTE_ASK || in->type == PH_MSG_PROMISE ||
-             in->type == PH_MSG_PROMISE_ASK)
-        refuse_witness(core, in);
+    else if (in->type == PH_MSG_VOTER_OK)
+        core_voters_ok(core, in);
+    else if (in->type == PH_MSG_PROMISE)
+        core_promise(core, in);
+    else if (in->type == PH_MSG_RELAY)
+        core_relay(core, in);
 }
 
 /* A manager that knows it is behind changes nothing, whoever asks. */
@@ -450,6 +446,7 @@ int ph_core_step(struct ph_core *core, const struct ph_event_in *event, struct p
     if (rv != 0)
         core->no_memory = true;
     core_settle(core);
+    core_voters_settle(core);
     core_flush(core);
     core_jobs_trim(core);
     if (core->no_memory && effects->count > before)

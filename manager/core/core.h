@@ -81,6 +81,8 @@ struct ph_core_config {
         hold_without_watchdog; /* time alone never frees the pools of a node that has no watchdog */
     int64_t local_offset_ms;   /* local time - UTC, for failback at HH:MM */
     uint64_t fence_test_ms;    /* between two tests of each fence device by itself; 0: none */
+    /* key of the label whose value says with which others a node fails; "": each by itself */
+    char failure_domain[PH_NAME_BYTES_MAX + 1];
 };
 void ph_core_config_default(struct ph_core_config *config);
 
@@ -89,7 +91,8 @@ int ph_core_new(const struct ph_core_config *config, int64_t term, const char *m
     const char *cluster_id, struct ph_core **core_out);
 void ph_core_destroy(struct ph_core **core);
 
-/* Start-up: one call per stored row of meta, node, pool, vm, replica, identity, fence_device and of jobs that have
+/* Start-up: one call per stored row of meta, node, voter_set, pool, vm, replica, identity, fence_device
+ * and of jobs that have
  * not ended (ascending by id), in that order; then ph_core_ready(), which begins the quiet start at now_ms and may give
  * effects (orders are only sent once the nodes say hello). Unusable rows: -EINVAL with *error. */
 int ph_core_load(

@@ -82,17 +82,11 @@ static void find_manager(struct core_doctor *doctor)
     const char *resume = "look at the silent nodes and fence those that are dead; then: poolherd "
                          "cluster resume";
 
-    core_broken(doctor, "manager-silence",
-        "keep restarts of the manager shorter than lease_ms, or make lease_ms longer (profile "
-        "gentle); witnesses, with which pools run on, come in a later version",
-        "a manager silent for longer than lease_ms (%llu ms) stops every pool safely: witnesses "
-        "are "
-        "not built yet",
-        (unsigned long long)core->config.timing.lease_ms);
     core_broken(doctor, "manager-single",
         "keep backups of the manager's directory, and start one elsewhere with --advance-term when "
         "its machine is lost",
-        "there is one manager: while its machine is down nothing is taken over, moved or declared");
+        "there is one manager: while its machine is down nothing is taken over, moved or declared, "
+        "though with witnesses every pool runs on");
     if (core->outdated)
         core_broken(doctor, "manager-term",
             "make sure that no other manager of this cluster runs, then restart this one with "

@@ -37,6 +37,52 @@ static void find_count(struct core_doctor *doctor)
             "lost, in maintenance, quarantined or not admitted: %s", core_names_said(&away));
 }
 
+/* What happens to pools when the manager is silent for longer than a lease. */
+static void find_witnesses(struct core_doctor *doctor)
+{
+    const struct ph_core *core = doctor->core;
+    struct core_names alone = {0}, barely = {0};
+    size_t count = 0;
+    int64_t least = PH_WITNESSES_MAX;
+
+    for (size_t i = 0; i < core->nodes.count; i++) {
+        const struct core_node *node = core->nodes.items[i].value;
+        int64_t survives = core_voters_survive(node);
+
+        if (node->row.admin == PH_ADMIN_RETIRED || !node->row.granting)
+            continue;
+        count++;
+        if (survives < 0)
+            core_names_add(&alone, node->row.name);
+        else if (survives == 0)
+            core_names_add(&barely, node->row.name);
+        least = survives < least ? survives : least;
+    }
+    if (alone.count > 0 || count == 0)
+        core_broken(doctor, "manager-silence",
+            count < 2
+                ? "invite a second node, better a third one (poolherd node invite NAME)"
+                : "wait until they have confirmed their witnesses; if that does not come, see "
+                  "poolherd node show NAME, and whether agents reach each other's endpoints",
+            "a manager silent for longer than lease_ms (%llu ms) stops every pool safely on nodes "
+            "that have no witnesses: %s",
+            (unsigned long long)core->config.timing.lease_ms,
+            count == 0 ? "there is no node yet" : core_names_said(&alone));
+    if (barely.count > 0)
+        core_broken(doctor, "manager-and-node",
+            "a third node gives each two witnesses, of which one may fail as well",
+            "each has one witness, so that pools run on when the manager fails, but not when the "
+            "other node fails at the same time: %s",
+            core_names_said(&barely));
+    if (alone.count == 0 && count > 0)
+        core_holds(doctor, "manager-silence",
+            "the manager may be away for any time: pools run on by the votes of witnesses%s%s",
+            least >= 1 ? ", of which " : "",
+            least >= 2   ? "two may fail besides"
+            : least == 1 ? "one may fail besides"
+                         : "");
+}
+
 static void find_unknown_sizes(struct core_doctor *doctor)
 {
     const struct ph_core *core = doctor->core;
@@ -153,6 +199,7 @@ void core_find_nodes(struct core_doctor *doctor)
 {
     find_count(doctor);
     find_capacity(doctor);
+    find_witnesses(doctor);
     core_find_fencing(doctor);
     find_unknown_sizes(doctor);
     find_versions(doctor);

@@ -98,8 +98,32 @@ void core_remove(struct ph_core *core, const struct ph_record *record, const voi
     effect_value(core, effect_add(core, core->effects, PH_EF_REMOVE), record, row);
 }
 
+/* A node whose own link is broken gets its orders through a witness as well. */
+static void relay(
+    struct ph_core *core, const char *name, enum ph_message_type type, const void *body)
+{
+    const struct core_node *node = core_find_node(core, name);
+    const char *via = node == NULL ? NULL : core_node_via(core, node);
+    const struct ph_record *record = ph_messages[type].record;
+    struct ph_relay relay = {0};
+    struct ph_many *list =
+        (struct ph_many *)(void *)(type == PH_MSG_ORDER ? (void *)&relay.orders
+                                                        : (void *)&relay.report_oks);
+
+    if (via == NULL || (type != PH_MSG_ORDER && type != PH_MSG_REPORT_OK))
+        return;
+    void *item = ph_many_add(record, list);
+
+    if (item == NULL || ph_record_copy(record, item, body) != 0)
+        core->no_memory = true;
+    ph_text_format(relay.node, sizeof relay.node, "%s", name);
+    effect_message(core, effect_add(core, &core->later, PH_EF_SEND), via, 0, PH_MSG_RELAY, &relay);
+    ph_record_fini(&ph_record_relay, &relay);
+}
+
 void core_send(struct ph_core *core, const char *node, enum ph_message_type type, const void *body)
 {
+    relay(core, node, type, body);
     effect_message(core, effect_add(core, &core->later, PH_EF_SEND), node, 0, type, body);
 }
 
@@ -149,8 +173,10 @@ void core_answer_take(
 
 void core_send_take(struct ph_core *core, const char *node, enum ph_message_type type, void *body)
 {
-    struct ph_effect *effect = effect_add(core, &core->later, PH_EF_SEND);
+    struct ph_effect *effect;
 
+    relay(core, node, type, body);
+    effect = effect_add(core, &core->later, PH_EF_SEND);
     if (effect != NULL)
         ph_text_format(effect->node, sizeof effect->node, "%s", node);
     take_message(core, effect, type, body);

@@ -17,6 +17,7 @@
  *   state.c     transition tables; the only place that sets node.state/admin, pool.state, job.state/phase
  *   picture.c   nodes and sums for placement                           brakes.c    silent share, pause, quarantine
  *   node.c      hello, beat, leases, suspect, lost, fenced             report.c    reports, copy reports
+ *   voters.c    who may extend a node's lease when we are silent       promise.c   their promises not to
  *   order.c     wanted order per peer, sending again                   schedule.c  where an unassigned pool goes
  *   assign.c    on and off a node, failed activations                  settle.c    all that is dirty, and its order
  *   objects.c   making, finding, forgetting                            copies.c   who keeps copies
@@ -82,6 +83,14 @@ void core_timer_clear(struct ph_core *core, struct core_timer *timer);
 struct core_timer *core_timer_due(
     struct ph_core *core, uint64_t now_ms); /* taken out of the heap, or NULL */
 
+/* What a witness of a silent node answered about the version in force of its voter set. */
+struct core_promise {
+    char witness[PH_NAME_BYTES_MAX + 1];
+    bool promised;    /* it will never vote for that version again */
+    uint64_t over_ms; /* from then on nothing runs by its votes */
+};
+#define CORE_VOTERS_UNKNOWN "?" /* in voters.before: nobody knows whom the node may ask */
+
 /* ---- the live picture ---------------------------------------------------------------------------------- */
 struct core_node {
     struct ph_node row; /* durable; first, so that the maps serve placement too */
@@ -110,6 +119,24 @@ struct core_node {
     uint64_t refused_ms;          /* last event about a duplicate identity: at most one per lease */
     bool held_said;               /* that its pools are not taken over by time alone */
     bool stray_said; /* the event about data of unknown pools was written for this instance */
+
+    /* voters.c, promise.c */
+    bool confirmed;    /* has beaten to us under the generation in force: earlier ones are over */
+    uint64_t taken_ms; /* when it became lost or fenced; our start for what was so before */
+    struct ph_voter_set voters;    /* durable once its version is not 0 */
+    bool eligible;                 /* as a witness of others; counted in core->eligible_count */
+    bool voters_due, voters_short; /* to be looked at; has fewer witnesses than could be wished */
+    struct ph_map served;          /* name -> struct core_node *: whose witness it is */
+    int64_t list_check;            /* of the voter.list it shall have; 0: to be made anew */
+    int64_t list_taken;            /* of the one it has confirmed to us */
+    uint64_t list_sent_ms;
+    struct core_promise promises[2 * PH_WITNESSES_MAX + 1];
+    size_t promise_count;
+    bool promises_asked; /* for the version in force */
+    uint64_t promise_ask_ms;
+    bool unproven_said;
+    char via[PH_NAME_BYTES_MAX + 1]; /* the witness that hears it while we do not; "" */
+    uint64_t via_ms;
 };
 
 /* One pool on one node. Exists while it has a replica row, is the pool's node, home or a job's target, or the
@@ -265,6 +292,8 @@ struct ph_core {
     uint64_t told_takeover_ms; /* meta "takeover_ms": the longest any node may still live by */
     int64_t urgent;            /* last number given to a peer's urgent */
     int64_t epoch_floor; /* meta "epoch_floor": epochs of forgotten pools are not used again */
+    size_t eligible_count, voters_short; /* nodes: that can be witnesses; that have too few */
+    bool voters_due;
 };
 
 /* ---- look-ups (NULL when absent) -------------------------------------------------------------------------- */
@@ -361,8 +390,6 @@ void core_node_say_hello(struct ph_core *core, const struct core_node *node);
 /* Timing that nodes were told: counted by until they go by another. */
 void core_told(struct ph_core *core);
 void core_told_due(struct ph_core *core);
-/* THE rule for taking a node's pools without its word or a fence: PH_PROOF_NONE or PH_PROOF_EXPIRED.
- * Promises of witnesses will be asked for here. */
 /* last_resort.c: by its watchdog, and whether time alone may free its pools: NULL, or why not */
 uint64_t core_node_wait_ms(const struct ph_core *core, const struct core_node *node);
 uint64_t core_node_told_wait_ms(const struct ph_core *core, const struct core_node *node);
@@ -370,11 +397,41 @@ const char *core_node_held(const struct ph_core *core, const struct core_node *n
 void core_node_held_say(struct ph_core *core, struct core_node *node); /* once */
 void core_node_stuck_look(struct ph_core *core, struct core_node *node);
 void core_node_stuck_set(struct ph_core *core, struct core_node *node, bool stuck);
+/* THE rule for taking a node's pools without its word or a fence: PH_PROOF_NONE or PH_PROOF_EXPIRED. */
 enum ph_proof core_node_may_be_taken_over(const struct ph_core *core, const struct core_node *node);
 /* The node is lost or fenced: no more grants, its pools are free. */
 void core_node_taken(
     struct ph_core *core, struct core_node *node, enum ph_proof proof, const char *why);
 void core_node_pools_dirty(struct ph_core *core, struct core_node *node);
+/* Whether what the node released under an earlier generation may go to other nodes. */
+bool core_node_settled(const struct ph_core *core, const struct core_node *node);
+
+/* ---- voters.c ---- */
+int core_voters_load(struct ph_core *core, const struct ph_voter_set *row, struct ph_error *error);
+void core_voters_ready(struct ph_core *core);
+void core_voters_tell(
+    struct ph_core *core, struct core_node *node); /* at each beat: if it is due */
+void core_voters_hello(struct ph_core *core, struct core_node *node, int64_t version);
+void core_voters_ok(struct ph_core *core, const struct ph_event_in *in);
+void core_voters_changed(struct ph_core *core, struct core_node *node); /* came, went, moved */
+void core_voters_due(struct ph_core *core, struct core_node *node);
+void core_voters_settle(struct ph_core *core);
+void core_voters_renew(
+    struct ph_core *core, struct core_node *node); /* the same in a new version */
+void core_voters_forget(struct ph_core *core, struct core_node *node);
+/* How many of its witnesses may fail besides the manager; -1: not even the manager. */
+int64_t core_voters_survive(const struct core_node *node);
+
+/* ---- promise.c ---- */
+void core_promise(struct ph_core *core, const struct ph_event_in *in);
+void core_relay(struct ph_core *core, const struct ph_event_in *in);
+/* Asks those who have not promised; when to do so again, UINT64_MAX: no need. */
+uint64_t core_promises_ask(struct ph_core *core, struct core_node *node);
+/* From when on nothing runs by any vote; 0: it has no witnesses; UINT64_MAX: they have not promised. */
+uint64_t core_promised_ms(const struct ph_core *core, const struct core_node *node);
+void core_promises_void(struct ph_core *core, struct core_node *node);
+/* The witness through which a silent node can be reached, or NULL. */
+const char *core_node_via(const struct ph_core *core, const struct core_node *node);
 
 /* ---- brakes.c ---- */
 const char *core_pause_reason(const struct ph_core *core); /* NULL: automatic take-over may go on */

@@ -3,9 +3,12 @@
  * failure model.
  *
  *   dead_ms     when the last grant of the present generation, wherever it is, can keep nothing alive
- *   settled_ms  the same for the generations before: a node that is admitted again says that it runs
- *               nothing, and is believed for its own pools; but another node gets them only when no
- *               grant that was still under way then could begin or extend a lease
+ *   settled_ms  the same for the generations before
+ *   confirmed   its first beat under a generation: those before are over for good. A node that is
+ *               admitted again says that it runs nothing, and is believed for its own pools; but its
+ *               word may be old, so another node gets them only when it is confirmed, or lost
+ *
+ * What the node's witnesses granted is promise.c's.
  */
 #include "manager/core/internal.h"
 
@@ -78,6 +81,16 @@ static void node_heard(struct ph_core *core, struct core_node *node)
     node->heard_ms = core->now_ms;
 }
 
+/* It goes by the generation in force, so whatever came before it is over. */
+static void node_confirmed(struct ph_core *core, struct core_node *node)
+{
+    if (node->confirmed)
+        return;
+    node->confirmed = true;
+    core_node_pools_dirty(core, node);
+    core->attention = true;
+}
+
 static void node_granted(struct ph_core *core, struct core_node *node)
 {
     node->granted = true;
@@ -101,6 +114,7 @@ static void node_online(struct ph_core *core, struct core_node *node)
         core_node_state(core, node, PH_NODE_ONLINE, "admitted under generation %lld",
             (long long)node->row.generation);
     core_node_pools_dirty(core, node);
+    core_voters_changed(core, node);
     core_timer_set(core, &node->lease, core->now_ms + core->config.timing.lease_ms);
 }
 
@@ -141,8 +155,16 @@ void core_node_beat(struct ph_core *core, const struct ph_event_in *in)
         .manager = core->manager_id,
         .lease_ms = (int64_t)core->config.timing.lease_ms};
     core_grant(core, in->sender, PH_MSG_GRANT, &grant);
-    if (node->row.state != PH_NODE_ONLINE)
-        node_online(core, node);
+    if (node->row.state == PH_NODE_SUSPECT || node->promises_asked)
+        core_promises_void(core, node);
+    if (!node->confirmed || node->row.state != PH_NODE_ONLINE) {
+        node_confirmed(core, node);
+        if (node->row.state != PH_NODE_ONLINE)
+            node_online(core, node);
+        else
+            core_voters_changed(core, node);
+    }
+    core_voters_tell(core, node);
 }
 
 /* ---- hello ---- */
@@ -213,6 +235,8 @@ static void node_facts(struct ph_core *core, struct core_node *node, const struc
         core_node_pools_dirty(core, node); /* those that copy to it have to know */
     if (offers)
         core->attention = true;
+    if (endpoint | offers)
+        core_voters_changed(core, node);
     if (changed)
         core_node_touch(core, node);
 }
@@ -263,7 +287,10 @@ static void node_admit(struct ph_core *core, struct core_node *node, int64_t hel
     node->row.generation++;
     node->row.granting = true;
     node->granted = false;
+    node->confirmed = false;
     node->dead_ms = 0;
+    core_promises_void(core, node);
+    core_voters_changed(core, node);
     node->beat_ms = core->now_ms;
     node->takeover_ms = core_node_wait_ms(core, node);
     core_node_state(core, node, PH_NODE_JOINING,
@@ -404,6 +431,7 @@ void core_node_hello(struct ph_core *core, const struct ph_event_in *in)
     if (answer == ANSWER_NEW)
         node_admit(core, node, hello->generation);
     core_node_welcome(core, node);
+    core_voters_hello(core, node, hello->voters);
     hello_reports(core, node, hello, first);
     for (size_t i = 0; i < node->peers.count; i++) {
         struct core_peer *peer = node->peers.items[i].value;
@@ -431,18 +459,33 @@ void core_node_leaving(struct ph_core *core, const struct ph_event_in *in)
 }
 
 /* ---- silence ---- */
+static uint64_t own_grants_over_ms(const struct core_node *node)
+{
+    return later_of(node->dead_ms, node->settled_ms);
+}
+
 enum ph_proof core_node_may_be_taken_over(const struct ph_core *core, const struct core_node *node)
 {
-    if (core->now_ms < later_of(node->dead_ms, node->settled_ms))
+    if (core->now_ms < later_of(own_grants_over_ms(node), core_promised_ms(core, node)))
         return PH_PROOF_NONE;
     if (core_node_held(core, node) != NULL)
         return PH_PROOF_NONE; /* what runs there may not have ended with its lease */
     return PH_PROOF_EXPIRED;
 }
 
+bool core_node_settled(const struct ph_core *core, const struct core_node *node)
+{
+    if (node->confirmed || !node->row.granting)
+        return true;
+    return node->voters.witnesses.count == 0 && node->voters.before.count == 0 &&
+           core->now_ms >= node->settled_ms;
+}
+
 static void node_silent(struct ph_core *core, struct core_node *node)
 {
     node->silent_ms = core->now_ms;
+    node->unproven_said = false;
+    node->promise_ask_ms = core->now_ms;
     node_pools_down(node);
     core_node_state(core, node, PH_NODE_SUSPECT,
         "no beat for %llu ms; it may run its pools until its lease is proven to be over",
@@ -450,9 +493,27 @@ static void node_silent(struct ph_core *core, struct core_node *node)
     core_node_pools_dirty(core, node);
 }
 
+/* Our own grants are over; what its witnesses may have granted is not known. */
+static void node_unproven(struct ph_core *core, struct core_node *node)
+{
+    if (node->unproven_said || core_node_via(core, node) != NULL ||
+        core_promised_ms(core, node) != UINT64_MAX)
+        return;
+    node->unproven_said = true;
+    core_set_text(core, &node->row.reason,
+        "silent, and too few of its witnesses answer to prove that it runs nothing: its pools wait "
+        "until they do, it returns, is fenced, or `poolherd node fence %s --confirm-dead %s`",
+        node->row.name, node->row.name);
+    core_node_touch(core, node);
+    core_event(core, PH_EVENT_ERROR, "node-unproven", &(struct core_about){.node = node},
+        "%s is %s", node->row.name, node->row.reason);
+    core_node_pools_dirty(core, node);
+}
+
 void core_node_lease_due(struct ph_core *core, struct core_node *node)
 {
     uint64_t silent_ms = node->beat_ms + core->config.timing.lease_ms;
+    uint64_t over_ms = own_grants_over_ms(node), ask_ms;
 
     if (!node->row.granting || core->outdated)
         return;
@@ -463,18 +524,24 @@ void core_node_lease_due(struct ph_core *core, struct core_node *node)
         }
         node_silent(core, node);
     }
-    if (core_node_may_be_taken_over(core, node) == PH_PROOF_NONE) {
-        uint64_t look_ms = later_of(node->dead_ms, node->settled_ms);
-
-        if (look_ms <= core->now_ms) { /* held: perhaps the configuration or the node says more */
-            core_node_held_say(core, node);
-            look_ms = core->now_ms + core->config.timing.lease_ms;
-        }
-        core_timer_set(core, &node->lease, look_ms);
+    ask_ms = core_pause_reason(core) == NULL ? core_promises_ask(core, node) : UINT64_MAX;
+    if (core->now_ms < over_ms) {
+        core_timer_set(core, &node->lease, ask_ms < over_ms ? ask_ms : over_ms);
+        return;
+    }
+    if (core_node_held(core, node) != NULL) { /* perhaps the configuration or the node says more */
+        core_node_held_say(core, node);
+        core_timer_set(core, &node->lease, core->now_ms + core->config.timing.lease_ms);
         return;
     }
     if (core_brake_holds(core, node))
         return; /* looked at again when the brake lets go */
+    if (core_node_may_be_taken_over(core, node) == PH_PROOF_NONE) {
+        node_unproven(core, node);
+        over_ms = core_promised_ms(core, node);
+        core_timer_set(core, &node->lease, ask_ms < over_ms ? ask_ms : over_ms);
+        return;
+    }
     core_node_taken(core, node, PH_PROOF_EXPIRED, "");
 }
 
@@ -485,20 +552,25 @@ void core_node_taken(
     if (proof == PH_PROOF_EXPIRED) {
         core_brake_lost(core, node->silent_ms);
         core_node_state(core, node, PH_NODE_LOST,
-            "last heard %llu ms ago; its last grant was sent %llu ms ago, so that nothing of it "
+            "last heard %llu ms ago; its last grant was sent %llu ms ago%s, so that nothing of it "
             "can run any more",
             (unsigned long long)(core->now_ms - node->beat_ms),
-            (unsigned long long)(core->now_ms -
-                                 (node->granted ? node->granted_ms : node->beat_ms)));
+            (unsigned long long)(core->now_ms - (node->granted ? node->granted_ms : node->beat_ms)),
+            node->voters.witnesses.count > 0 ? " and its witnesses have promised" : "");
     } else {
         core_node_state(core, node, PH_NODE_FENCED, "%s", why);
     }
     node->row.granting = false;
     node->present = false;
     node->granted = false;
+    node->confirmed = false;
+    node->taken_ms = core->now_ms;
+    node->via[0] = '\0';
+    node->promise_count = 0;
     node->dead_ms = node->settled_ms = 0;
     node->held_said = false;
     core_node_stuck_set(core, node, false);
+    core_voters_changed(core, node);
     core_node_touch(core, node);
     core_timer_clear(core, &node->lease);
     node_reports_clear(core, node);

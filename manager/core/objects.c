@@ -69,7 +69,9 @@ void core_node_free(struct ph_core *core, struct core_node *node)
     core_timer_clear(core, &node->decay);
     core_fencing_free(core, node);
     ph_record_fini(&ph_record_node, &node->row);
+    ph_record_fini(&ph_record_voter_set, &node->voters);
     ph_map_fini(&node->peers);
+    ph_map_fini(&node->served);
     free(node);
 }
 
@@ -90,6 +92,7 @@ void core_node_forget(struct ph_core *core, struct core_node *node)
         core_pool_dirty(core, pool);
     }
     core_node_count(core, node, false);
+    core_voters_forget(core, node);
     core_picture_remove(core, node);
     core_remove(core, &ph_record_node, &node->row);
     core_untouch(core, node);

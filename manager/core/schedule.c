@@ -253,13 +253,14 @@ static void schedule_waits(struct ph_core *core, struct core_pool *pool,
     }
 }
 
-/* A grant of its former admission may be under way still: nobody else gets the pool until that could
- * keep nothing alive. */
+/* A lease of its former admission may begin or go on still: nobody else gets the pool until it is known
+ * to be over. */
 static bool unsettled(struct ph_core *core, struct core_pool *pool, const struct core_node *home)
 {
-    if (home == NULL || core->now_ms >= home->settled_ms)
+    if (home == NULL || core_node_settled(core, home))
         return false;
-    core_timer_set(core, &pool->timer, home->settled_ms);
+    if (core->now_ms < home->settled_ms)
+        core_timer_set(core, &pool->timer, home->settled_ms);
     waits(core, pool, PH_POOL_UNASSIGNED, "waits for its last node, %s, which is %s",
         home->row.name, core_node_state_word(home));
     return true;
@@ -328,7 +329,7 @@ static void schedule_new(struct ph_core *core, struct core_pool *pool)
     char reason[PH_TEXT_BYTES_MAX + 1] = "";
     long index;
 
-    if (last != NULL && core->now_ms < last->settled_ms) {
+    if (last != NULL && !core_node_settled(core, last)) {
         if (core_node_available(last) && !given_up(pool, last->row.name))
             core_assign(core, pool, last, "it was placed there before");
         else

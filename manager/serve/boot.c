@@ -157,6 +157,7 @@ static int core_fill(struct serve_manager *manager, struct ph_error *error)
     } steps[] = {
         {&ph_record_meta, ""},
         {&ph_record_node, ""},
+        {&ph_record_voter_set, ""},
         {&ph_record_pool, ""},
         {&ph_record_vm, ""},
         {&ph_record_replica, ""},

@@ -99,6 +99,8 @@ static int settings_make(struct serve_settings *settings, struct ph_error *error
     core->takeovers_per_node = (int)file->takeovers_per_node;
     core->hold_without_watchdog = file->without_watchdog == PH_WITHOUT_WATCHDOG_HOLD;
     core->fence_test_ms = (uint64_t)file->fence_test_interval_s * 1000;
+    ph_text_format(core->failure_domain, sizeof core->failure_domain, "%s",
+        file->failure_domain != NULL ? file->failure_domain : "");
     core->local_offset_ms = ph_clock_local_offset_ms(ph_clock_wall_ms());
     rv = timing_make(file, &core->timing, error);
     return rv != 0 ? rv : log_level_find(file->log_level, &settings->log_level, error);

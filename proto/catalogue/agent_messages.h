@@ -91,7 +91,8 @@
     F(T, MANY, pools, report, PH_OPT, 0, PH_POOLS_MAX, "every pool with a trace here")             \
     F(T, INT, watchdog_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "time-out read back from the watchdog the guard feeds; 0: none") \
     F(T, ENUM, kills_by, kill_means, PH_OPT, 0, 0, "how pools are killed here")                    \
-    F(T, TEXT, guard_note, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what the guard lacks of what is configured, for doctor")
+    F(T, TEXT, guard_note, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what the guard lacks of what is configured, for doctor") \
+    F(T, INT, voters, none, PH_OPT, 0, PH_VERSION_MAX, "version of the voter set it goes by; 0: none")
 
 #define PH_FIELDS_welcome(F, T)                                                                    \
     F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
@@ -144,17 +145,31 @@
     F(T, TEXT, hash, none, PH_OPT, 0, 128, "of the content")                                       \
     F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "the error")
 
-/* -- witnesses: reserved names; sent and answered from issue 3 on, refused with a reason before -- */
+/* -- witnesses: docs/conversation.md, "Witnesses" -- */
+#define PH_FIELDS_voter_list(F, T)                                                               \
+    F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
+    F(T, TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                               \
+    F(T, INT, voters, none, PH_REQ, 0, INT64_MAX, "version of the node's voter set; a lower one than held is ignored") \
+    F(T, MANY, witnesses, peer, PH_OPT, 0, PH_WITNESSES_MAX, "whom it asks: its voter set but itself") \
+    F(T, MANY, serves, peer, PH_OPT, 0, PH_SERVED_MAX, "for whom it is a witness")                 \
+    F(T, INT, check, none, PH_REQ, 1, INT64_MAX, "changes with the content")
+
+#define PH_FIELDS_voter_ok(F, T)                                                                 \
+    F(T, INT, voters, none, PH_REQ, 0, INT64_MAX, "version of the voter set the node goes by from now on; durable") \
+    F(T, INT, check, none, PH_REQ, 1, INT64_MAX, "of the voter.list it has taken in")
+
 #define PH_FIELDS_vote_ask(F, T)                                                                   \
     F(T, NAME, node, none, PH_REQ, 1, 63, "the node that wants its lease extended")                \
     F(T, INT, generation, none, PH_REQ, 1, INT64_MAX, "its admission")                             \
     F(T, INT, boot_ms, none, PH_REQ, 0, INT64_MAX, "its clock when it asked")                      \
-    F(T, INT, voters, none, PH_REQ, 0, INT64_MAX, "version of its voter set")
+    F(T, INT, voters, none, PH_REQ, 1, INT64_MAX, "version of its voter set")                      \
+    F(T, INT, lease_ms, none, PH_REQ, 1, PH_LEASE_MS_MAX, "how long a lease it asks for, from when it asked")
 
 #define PH_FIELDS_vote(F, T)                                                                       \
     F(T, NAME, node, none, PH_REQ, 1, 63, "as asked")                                              \
     F(T, INT, generation, none, PH_REQ, 1, INT64_MAX, "as asked")                                  \
     F(T, INT, boot_ms, none, PH_REQ, 0, INT64_MAX, "as asked: the lease counts from it")           \
+    F(T, INT, voters, none, PH_REQ, 1, INT64_MAX, "as asked")                                      \
     F(T, BOOL, granted, none, PH_REQ, 0, 0, "whether the witness extends the lease")               \
     F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why not")
 
@@ -162,19 +177,26 @@
     F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
     F(T, TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                               \
     F(T, NAME, node, none, PH_REQ, 1, 63, "the silent node")                                       \
-    F(T, INT, generation, none, PH_REQ, 1, INT64_MAX, "its admission")
+    F(T, INT, voters, none, PH_REQ, 1, INT64_MAX, "no vote for this version of its voter set or an older one")
 
 #define PH_FIELDS_promise(F, T)                                                                    \
     F(T, NAME, node, none, PH_REQ, 1, 63, "as asked")                                              \
-    F(T, INT, generation, none, PH_REQ, 1, INT64_MAX, "as asked")                                  \
-    F(T, BOOL, promised, none, PH_REQ, 0, 0, "no more grants to this generation; durable")         \
-    F(T, INT, live_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "how long any grant it gave may still live") \
-    F(T, INT, heard_ms, none, PH_OPT, 0, INT64_MAX, "refused: it heard the node this long ago")
+    F(T, INT, voters, none, PH_REQ, 1, INT64_MAX, "as asked")                                      \
+    F(T, BOOL, promised, none, PH_REQ, 0, 0, "durable: no more votes for this version or an older one") \
+    F(T, INT, ago_ms, none, PH_OPT, 0, INT64_MAX, "since its last vote for the node, or since its own start") \
+    F(T, INT, heard_ms, none, PH_OPT, 0, INT64_MAX, "not promised: it voted for the node so long ago")
+
+#define PH_FIELDS_relay(F, T)                                                                      \
+    F(T, NAME, node, none, PH_REQ, 1, 63, "whose link to the manager is broken")                   \
+    F(T, MANY, orders, order, PH_OPT, 0, 1, "from the manager to the node")                        \
+    F(T, MANY, report_oks, report_ok, PH_OPT, 0, 1, "from the manager to the node")                \
+    F(T, MANY, reports, report, PH_OPT, 0, 1, "from the node to the manager")                      \
+    F(T, MANY, copy_reports, copy_report, PH_OPT, 0, 1, "from the node to the manager")
 
 #define PH_AGENT_RECORDS(R)                                                                        \
     R(join) R(joined) R(beat) R(grant) R(unwelcome) R(vm_report) R(report) R(report_ok) R(hello)   \
-    R(welcome) R(leaving) R(peer) R(order) R(copy_report) R(vote_ask) R(vote) R(promise_ask)       \
-    R(promise)
+    R(welcome) R(leaving) R(peer) R(order) R(copy_report) R(voter_list) R(voter_ok) R(vote_ask)  \
+    R(vote) R(promise_ask) R(promise) R(relay)
 
 /* M(symbol, type, record, least role of the sender, most bytes, doc). Manager-to-agent messages have
  * role NONE here: an agent accepts them from its manager's key alone. */
@@ -191,9 +213,12 @@
     M(PH_MSG_COPY_REPORT, "copy.report", copy_report, PH_ROLE_AGENT, 65536, "the owner on a copy") \
     M(PH_MSG_LEAVING, "leaving", leaving, PH_ROLE_AGENT, 4096, "the agent asks to be drained")     \
     M(PH_MSG_ORDER, "order", order, PH_ROLE_NONE, 4194304, "what shall be, for one pool")          \
-    M(PH_MSG_VOTE_ASK, "vote.ask", vote_ask, PH_ROLE_AGENT, 4096, "a node asks a witness")         \
+    M(PH_MSG_VOTER_LIST, "voter.list", voter_list, PH_ROLE_NONE, 262144, "who is whose witness") \
+    M(PH_MSG_VOTER_OK, "voter.ok", voter_ok, PH_ROLE_AGENT, 4096, "the list is durable at the node") \
+    M(PH_MSG_VOTE_ASK, "vote.ask", vote_ask, PH_ROLE_AGENT, 4096, "a node asks a witness to extend its lease") \
     M(PH_MSG_VOTE, "vote", vote, PH_ROLE_AGENT, 4096, "the witness answers")                       \
-    M(PH_MSG_PROMISE_ASK, "promise.ask", promise_ask, PH_ROLE_NONE, 4096, "the manager asks a witness") \
-    M(PH_MSG_PROMISE, "promise", promise, PH_ROLE_AGENT, 4096, "the witness answers")
+    M(PH_MSG_PROMISE_ASK, "promise.ask", promise_ask, PH_ROLE_NONE, 4096, "the manager asks a witness of a silent node") \
+    M(PH_MSG_PROMISE, "promise", promise, PH_ROLE_AGENT, 4096, "the witness answers")              \
+    M(PH_MSG_RELAY, "relay", relay, PH_ROLE_AGENT, 4259840, "passed on by a witness, in either direction")
 
 #endif

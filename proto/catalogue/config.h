@@ -33,7 +33,8 @@
     F(T, INT, agents_expected, none, PH_OPT, 1, PH_NODES_MAX, "sizes sockets, backlog and I/O threads") \
     F(T, NAME, log_level, none, PH_OPT, 0, 63, "error, warning, notice, info, debug")              \
     F(T, ENUM, without_watchdog, without_watchdog, PH_OPT, 0, 0, "silent nodes that have none: accept or hold") \
-    F(T, INT, fence_test_interval_s, none, PH_OPT, 0, 31536000, "how often each fence device is asked for its status; 0: never")
+    F(T, INT, fence_test_interval_s, none, PH_OPT, 0, 31536000, "how often each fence device is asked for its status; 0: never") \
+    F(T, TEXT, failure_domain, none, PH_OPT, 0, 63, "label key whose value says which nodes fail together, such as rack; witnesses are chosen apart")
 
 #define PH_FIELDS_agent_config(F, T)                                                               \
     F(T, NAME, name, none, PH_OPT, 0, 63, "the node's name; must be the invitation's")             \

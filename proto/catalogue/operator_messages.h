@@ -171,7 +171,9 @@
     F(T, ENUM, kills_by, kill_means, PH_OPT, 0, 0, "how its pools are killed")                     \
     F(T, TEXT, guard_note, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what its guard lacks of what is configured") \
     F(T, INT, takeover_ms, none, PH_OPT, 0, INT64_MAX, "the wait after its last grant")            \
-    F(T, TEXT, held, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why time alone would not free its pools; empty: it would")
+    F(T, TEXT, held, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why time alone would not free its pools; empty: it would") \
+    F(T, TEXTS, witnesses, none, PH_OPT, 0, PH_WITNESSES_MAX, "who extend its lease while the manager is silent") \
+    F(T, INT, survives, none, PH_OPT, -1, PH_WITNESSES_MAX, "of these so many may fail besides the manager; -1: not even the manager")
 
 #define PH_FIELDS_copy_view(F, T)                                                                  \
     F(T, NAME, node, none, PH_KEY, 1, 63, "where")                                                 \

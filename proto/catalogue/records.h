@@ -152,7 +152,24 @@
     F(T, ENUM, local, local_state, PH_OPT, 0, 0, "where it stood when last written")               \
     F(T, JSON, order, none, PH_OPT, 0, PH_MESSAGE_BYTES_MAX, "the order itself, as on the wire")
 
+/* Who may extend a node's lease while the manager is silent. */
+#define PH_FIELDS_voter_set(F, T)                                                                  \
+    F(T, NAME, node, none, PH_KEY, 1, 63, "the node")                                              \
+    F(T, INT, version, none, PH_OPT, 0, INT64_MAX, "grows with each change; promises are about versions") \
+    F(T, TEXTS, witnesses, none, PH_OPT, 0, PH_WITNESSES_MAX, "the set but the node itself")       \
+    F(T, TEXTS, before, none, PH_OPT, 0, PH_WITNESSES_MAX + 1, "the witnesses it may still go by, until it confirms the version")
+
+/* Kept by an agent: another node that is its witness, or whose witness it is. */
+#define PH_FIELDS_witness(F, T)                                                                    \
+    F(T, NAME, node, none, PH_KEY, 1, 63, "the other node")                                        \
+    F(T, TEXT, endpoint, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "where it listens for other agents")  \
+    F(T, TEXT, public_key, none, PH_OPT, 0, PH_KEY_BYTES, "its CURVE key, Z85")                    \
+    F(T, BOOL, asked, none, PH_OPT, 0, 0, "it is a witness of this node")                          \
+    F(T, BOOL, served, none, PH_OPT, 0, 0, "this node is a witness of it")                         \
+    F(T, INT, promised, none, PH_OPT, 0, INT64_MAX, "no vote for this version of its voter set or an older one")
+
 #define PH_RECORDS(R)                                                                              \
-    R(node) R(pool) R(vm) R(replica) R(job) R(event) R(identity) R(meta) R(assignment)
+    R(node) R(pool) R(vm) R(replica) R(job) R(event) R(identity) R(meta) R(assignment)             \
+    R(voter_set) R(witness)
 
 #endif

@@ -236,20 +236,6 @@ static void test_dropped_is_remembered(void **state)
     world_destroy(&world);
 }
 
-static void test_promise_is_answered(void **state)
-{
-    (void)state;
-    struct world world;
-    setup(&world);
-    char manager[] = "m1";
-    struct ph_promise_ask ask = {.term = 1, .manager = manager, .node = "n2", .generation = 3};
-    world_message(&world, PH_MSG_PROMISE_ASK, &ask);
-    const struct ph_promise *promise = world_sent(&world, PH_MSG_PROMISE);
-    assert_non_null(promise);
-    assert_false(promise->promised);
-    world_destroy(&world);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,7 +247,6 @@ int main(void)
         cmocka_unit_test(test_reports_until_acknowledged),
         cmocka_unit_test(test_order_for_an_unknown_running_pool),
         cmocka_unit_test(test_dropped_is_remembered),
-        cmocka_unit_test(test_promise_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,8 @@ struct world {
     struct ph_agent_effects effects; /* of the last step */
     struct ph_assignment assignments[WORLD_ROWS];
     size_t assignment_count;
+    struct ph_witness witnesses[WORLD_ROWS];
+    size_t witness_count, peer_count;
     struct ph_meta metas[WORLD_ROWS];
     size_t meta_count;
     struct ph_task *tasks[WORLD_TASKS]; /* started and not finished; NULL: free */
@@ -46,6 +48,18 @@ struct world {
 
 static inline void world_save(struct world *world, const struct ph_record *record, const void *row)
 {
+    if (record == &ph_record_witness) {
+        size_t i = 0;
+        const struct ph_witness *witness = row;
+        while (i < world->witness_count && strcmp(world->witnesses[i].node, witness->node) != 0) {
+            i++;
+        }
+        assert_true(i < WORLD_ROWS);
+        assert_true(i == world->witness_count || world->witnesses[i].promised <= witness->promised);
+        assert_int_equal(ph_record_copy(record, &world->witnesses[i], row), 0);
+        world->witness_count += i == world->witness_count;
+        return;
+    }
     if (record == &ph_record_meta) {
         size_t i = 0;
         const struct ph_meta *meta = row;
@@ -69,8 +83,17 @@ static inline void world_save(struct world *world, const struct ph_record *recor
     world->assignment_count += i == world->assignment_count;
 }
 
-static inline void world_remove(struct world *world, const void *row)
+static inline void world_remove(
+    struct world *world, const struct ph_record *record, const void *row)
 {
+    for (size_t i = 0; record == &ph_record_witness && i < world->witness_count; i++) {
+        if (strcmp(world->witnesses[i].node, row) == 0) {
+            ph_record_fini(record, &world->witnesses[i]);
+            world->witnesses[i] = world->witnesses[--world->witness_count];
+            memset(&world->witnesses[world->witness_count], 0, sizeof(struct ph_witness));
+            return;
+        }
+    }
     const struct ph_assignment *assignment = row;
     for (size_t i = 0; i < world->assignment_count; i++) {
         if (strcmp(world->assignments[i].pool, assignment->pool) == 0) {
@@ -101,7 +124,7 @@ static inline void world_perform(struct world *world, struct ph_agent_effect *ef
         world_save(world, effect->record, effect->value);
         break;
     case PH_AF_REMOVE:
-        world_remove(world, effect->value);
+        world_remove(world, effect->record, effect->value);
         break;
     case PH_AF_LEASE:
         if (effect->generation > world->page_generation) {
@@ -133,6 +156,10 @@ static inline void world_perform(struct world *world, struct ph_agent_effect *ef
     case PH_AF_FENCE:
         world->fences++;
         break;
+    case PH_AF_PEERS:
+        world->peer_count = ((struct ph_voter_list *)effect->value)->witnesses.count;
+        break;
+    case PH_AF_SEND_PEER:
     case PH_AF_CANCEL:
     case PH_AF_NOTE:
         break;
@@ -193,6 +220,10 @@ static inline void world_boot(struct world *world)
     for (size_t i = 0; i < world->meta_count; i++) {
         assert_int_equal(ph_agent_load(world->agent, &ph_record_meta, &world->metas[i], &error), 0);
     }
+    for (size_t i = 0; i < world->witness_count; i++) {
+        assert_int_equal(
+            ph_agent_load(world->agent, &ph_record_witness, &world->witnesses[i], &error), 0);
+    }
     for (size_t i = 0; i < world->assignment_count; i++) {
         assert_int_equal(
             ph_agent_load(world->agent, &ph_record_assignment, &world->assignments[i], &error), 0);
@@ -238,6 +269,9 @@ static inline void world_destroy(struct world *world)
     }
     for (size_t i = 0; i < world->assignment_count; i++) {
         ph_record_fini(&ph_record_assignment, &world->assignments[i]);
+    }
+    for (size_t i = 0; i < world->witness_count; i++) {
+        ph_record_fini(&ph_record_witness, &world->witnesses[i]);
     }
     for (size_t i = 0; i < world->meta_count; i++) {
         ph_record_fini(&ph_record_meta, &world->metas[i]);

@@ -80,6 +80,13 @@ struct fx_node {
     uint64_t beats_granted;
     bool told_to_end;
     int64_t watchdog_ms; /* what it says of its watchdog */
+    /* votes.h; voters, witnesses, serves and promised are durable */
+    bool apart; /* no link to other nodes */
+    int64_t voters, promised[FX_NODES];
+    int witness_count;
+    char witnesses[FX_NODES][PH_NAME_BYTES_MAX + 1];
+    bool serves[FX_NODES];
+    uint64_t booted_ms, voted_ms[FX_NODES], granted_until_ms[FX_NODES], next_ask_ms;
 };
 
 struct fixture {
@@ -116,6 +123,7 @@ struct fixture {
     uint64_t copy_every_ms;
     bool no_copies; /* copies do not arrive */
     bool validate;
+    bool votes;   /* agents ask each other while the manager is silent */
     bool lawless; /* messages are made up: what runs where proves nothing */
     bool
         keeps_beats; /* agents go on counting on grants under way when they say hello without a lease */
@@ -472,8 +480,8 @@ FX void fx_fence_answer(
 FX void fx_manager_start(struct fixture *fx)
 {
     static const struct ph_record *const kinds[] = {&ph_record_meta, &ph_record_node,
-        &ph_record_pool, &ph_record_vm, &ph_record_replica, &ph_record_identity,
-        &ph_record_fence_device, &ph_record_job};
+        &ph_record_voter_set, &ph_record_pool, &ph_record_vm, &ph_record_replica,
+        &ph_record_identity, &ph_record_fence_device, &ph_record_job};
     char id[32];
     struct ph_error error = {0};
 

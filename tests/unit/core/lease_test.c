@@ -258,19 +258,6 @@ static void a_leaving_node_is_drained(void **state)
     fx_free(fx);
 }
 
-static void witnesses_are_refused(void **state)
-{
-    struct fixture *fx = fx_new(1, 12);
-    enum ph_message_type type;
-
-    (void)state;
-    assert_int_equal(
-        effects_of(fx, PH_MSG_PROMISE, &(struct ph_promise){.node = "n1", .generation = 1}, &type),
-        1);
-    assert_int_equal(type, PH_MSG_PROBLEM);
-    fx_free(fx);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,7 +272,6 @@ int main(void)
         cmocka_unit_test(quarantine_and_decay),
         cmocka_unit_test(new_timing),
         cmocka_unit_test(a_leaving_node_is_drained),
-        cmocka_unit_test(witnesses_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 #ifndef PH_TESTS_CORE_WORLD_H
 #define PH_TESTS_CORE_WORLD_H
 
+#include "votes.h"
+
 FX bool fx_runs(const struct fx_local *local)
 {
     return local->state == PH_LOCAL_ACTIVE || local->state == PH_LOCAL_ACTIVATING ||
@@ -100,6 +102,7 @@ FX void fx_hello(struct fixture *fx, int index)
         .generation = node->generation,
         .term = node->term,
         .manager = node->manager,
+        .voters = node->voters,
         .lease_left_ms = node->lease && node->deadline_ms > fx->now_ms
                              ? (int64_t)(node->deadline_ms - fx->now_ms)
                              : 0,
@@ -225,6 +228,16 @@ FX void fx_receive(struct fixture *fx, int index, enum ph_message_type type, con
             node->welcomed = false;
             node->next_hello_ms = 0;
         }
+    } else if (type == PH_MSG_VOTER_LIST) {
+        fx_voter_list(fx, index, body);
+    } else if (type == PH_MSG_PROMISE_ASK) {
+        fx_promise_ask(fx, index, body);
+    } else if (type == PH_MSG_RELAY) {
+        const struct ph_relay *relay = body;
+        struct fx_node *to = fx_node(fx, relay->node);
+
+        if (to != NULL && to->up && !to->apart && !node->apart && relay->orders.count == 1)
+            fx_take_order(fx, to, &relay->orders.items[0]);
     } else if (type == PH_MSG_ORDER) {
         fx_take_order(fx, node, body);
     } else if (type == PH_MSG_REPORT_OK) {
@@ -437,6 +450,7 @@ FX void fx_agent(struct fixture *fx, int index)
             return;
         fx_lease_end(node);
     }
+    fx_ask_votes(fx, index);
     if (!node->welcomed && fx->now_ms >= node->next_hello_ms)
         fx_hello(fx, index);
     /* It beats under its admission, also while it says hello to a new manager. */
@@ -523,6 +537,7 @@ FX void fx_boot(struct fixture *fx, const char *name)
     struct fx_node *node = fx_node(fx, name);
 
     node->up = true;
+    node->booted_ms = fx->now_ms;
     node->instance++;
     node->lease = node->ending = false;
     node->welcomed = false;
@@ -545,6 +560,7 @@ FX void fx_agent_restart(struct fixture *fx, const char *name)
 {
     struct fx_node *node = fx_node(fx, name);
 
+    node->booted_ms = fx->now_ms;
     node->instance++;
     node->welcomed = false;
     node->next_hello_ms = 0;

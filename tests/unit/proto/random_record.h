@@ -110,7 +110,7 @@ static inline void random_record(
             break;
         }
         case PH_FIELD_TEXTS:
-            for (uint32_t n = random_below(source, 6); n > 0; n--) {
+            for (uint32_t n = random_below(source, most < 5 ? (uint32_t)most + 1 : 6); n > 0; n--) {
                 random_text(source, text, 100);
                 ph_texts_add(at, text);
             }
@@ -122,7 +122,7 @@ static inline void random_record(
             random_record(source, field->record, at, depth + 1);
             break;
         case PH_FIELD_MANY:
-            for (uint32_t n = random_below(source, depth < 2 ? 5 : 2); n > 0; n--)
+            for (uint32_t n = random_below(source, depth < 2 && most > 3 ? 5 : 2); n > 0; n--)
                 random_record(source, field->record, ph_many_add(field->record, at), depth + 1);
             break;
         }

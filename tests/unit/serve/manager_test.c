@@ -277,9 +277,6 @@ static void bad_messages_are_answered_or_dropped_and_change_nothing(void **state
         {"{\"type\":\"pool.show\",\"id\":8,\"body\":{\"name\":\"a b\"}}", "bad_input", 8},
         {"{\"type\":\"pool.show\",\"id\":9,\"body\":{\"name\":\"../../etc\"}}", "bad_input", 9},
         {"{\"type\":\"pool.show\",\"id\":10,\"body\":{\"name\":\"none\"}}", "not_found", 10},
-        {"{\"type\":\"vote.ask\",\"id\":11,\"body\":{\"node\":\"n\",\"generation\":1,"
-         "\"boot_ms\":0,\"voters\":0}}",
-            "state_forbids", 11},
     };
     static const char *const silent[] = {"", "{", "[]", "null", "\xff\xfe", "{\"type\":\"status\"",
         "{\"type\":1,\"id\":-4,\"body\":{}}", "{\"id\":99999999999999999999999}"};
