@@ -156,24 +156,38 @@ static int equip(const struct ph_work_context *context, const struct ph_qemu *qe
 
 /* ---- start */
 
-/* What QEMU said last: the log's last line, when it has one since `from`. */
+/* The line of QEMU's that says why it ended: its last one with its name, since hints may follow. */
+static const char *telling_line(char *text)
+{
+    const char *found = NULL, *last = text;
+    for (char *line = text; line != NULL && *line != '\0';) {
+        char *end = strchr(line, '\n');
+        if (end != NULL)
+            *end = '\0';
+        last = *line != '\0' ? line : last;
+        if (strncmp(line, PH_QEMU_PROGRAM ": ", strlen(PH_QEMU_PROGRAM ": ")) == 0 &&
+            strstr(line, ": warning: ") == NULL)
+            found = line + strlen(PH_QEMU_PROGRAM ": ");
+        line = end == NULL ? NULL : end + 1;
+    }
+    return found != NULL ? found : last;
+}
+
+/* What the log has since `from`. False: nothing. */
 static bool last_words(const char *path, off_t from, char *out, size_t size)
 {
-    char bytes[2048];
+    char bytes[4096];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
     off_t begin = end - (off_t)sizeof bytes + 1 > from ? end - (off_t)sizeof bytes + 1 : from;
     ssize_t got = end > begin ? pread(fd, bytes, sizeof bytes - 1, begin) : -1;
     if (fd >= 0)
         close(fd);
-    while (got > 0 && (bytes[got - 1] == '\n' || bytes[got - 1] == '\r'))
-        got--;
     if (got <= 0)
         return false;
     bytes[got] = '\0';
-    const char *line = strrchr(bytes, '\n');
-    ph_text_printable(out, size, line == NULL ? bytes : line + 1);
-    return true;
+    ph_text_printable(out, size, telling_line(bytes));
+    return out[0] != '\0';
 }
 
 static off_t log_end(const char *path)

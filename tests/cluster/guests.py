@@ -16,9 +16,10 @@ def make():
     return GUEST
 
 
-def pool(name, prefer=(), copies=1, driver="directory", port=None, vm="guest", qemu="", vm_more="", more=""):
+def pool(name, prefer=(), copies=1, driver="directory", port=None, vm="guest", qemu="", vm_more="", append="",
+         disks="[{name: root, format: qcow2, size_mib: 16}]"):
     """The declaration of a pool with one VM; `port` is where its beats go."""
-    append = "console=ttyS0 quiet" + (f" ph.beat={port}" if port else "")
+    append = f"console=ttyS0 quiet {append}" + (f" ph.beat={port}" if port else "")
     text = f"""\
   - name: {name}
     driver: {driver}
@@ -34,12 +35,12 @@ def pool(name, prefer=(), copies=1, driver="directory", port=None, vm="guest", q
           kernel: {GUEST}/vmlinuz
           initrd: {GUEST}/initrd
           append: {append}
-          disks: [{{name: root, format: qcow2, size_mib: 16}}]
+          disks: {disks}
           nics: [{{name: net}}]
 """
     text += "".join(f"          {line}\n" for line in qemu.splitlines())
     text += "".join(f"        {line}\n" for line in vm_more.splitlines())
-    return text.replace("    vms:\n", "".join(f"    {line}\n" for line in more.splitlines()) + "    vms:\n")
+    return text
 
 
 def log(node, pool_name, vm="guest"):

@@ -1,11 +1,10 @@
 """Virtual machines: real guests that start, stop and move with their pool."""
-import pathlib
+import re
 import shutil
-import signal
 import unittest
 
 import guests
-from harness import ClusterTest, alive, await_, kill
+from harness import ClusterTest, alive, await_
 
 WITHOUT = next((program for program in ("qemu-system-x86_64", "qemu-img", "cpio") if not shutil.which(program)), None)
 
@@ -70,6 +69,64 @@ class VirtualMachines(ClusterTest):
         self.cluster.cli("pool", "stop", "vault", "--wait", timeout=60)
         self.assertIn("guest powers off", guests.log(self.cluster["n1"], "vault"))
         self.assertFalse(alive(before["pid"]))
+
+    def test_what_is_declared_is_what_the_guest_finds(self):
+        self.cluster.apply("pools:\n" + guests.pool(
+            "vault", prefer=["n1"], copies=0, append="ph.agent=yes", vm_more="labels: [team=shop, important=yes]",
+            qemu="vnc: {address: 127.0.0.1}\n"
+                 "cloud_init: {user_data: '#cloud-config of a test', network_config: 'version: 2'}\n",
+            disks="[{name: root, format: raw, size_mib: 16, iops: 5000}, {name: data, size_mib: 32, file: disks/data.qcow2}]"))
+        self.await_up("n1", "vault", 1)
+        node = self.cluster["n1"]
+        disks = guests.say(node, "vault", "disks", "disks end")
+        self.assertIn("disk vda 32768 root", disks)
+        self.assertIn("disk vdb 65536 data", disks)
+        seed = guests.say(node, "vault", "cidata", "cidata end")
+        self.assertIn("user-data: #cloud-config of a test", seed)
+        self.assertRegex(seed, "meta-data: instance-id: [0-9a-f-]{36}")
+        self.assertIn("network-config: version: 2", seed)
+        mac = re.search("mac (02(:[0-9a-f]{2}){5})", guests.say(node, "vault", "mac", "mac 02")).group(1)
+        vm = await_("addresses and the screen", lambda: self.vm("vault")["addresses"] and self.vm("vault"), 40)
+        self.assertEqual(vm["addresses"], ["10.0.2.15"])
+        self.assertRegex(vm["vnc"], r"^127\.0\.0\.1:59[0-9]{2}$")
+        self.assertRegex(vm["accelerator"], "^(kvm$|tcg)")
+        self.assertGreater(vm["memory_used_mib"], 30)
+        self.assertEqual(self.cluster.value("SELECT count(*) FROM vms, json_each(labels) WHERE value = 'team=shop'"), 1)
+        self.assertEqual((node.data("vault") / "guest.disks").read_text(), "root\ndata\n")
+
+        # Elsewhere it is the same machine; it is its agent that lets it shut down.
+        self.cluster.cli("pool", "move", "vault", "--to", "n2", "--wait", timeout=120)
+        self.assertIn("guest agent powers off", guests.log(node, "vault"))
+        self.await_up("n2", "vault", 1)
+        self.assertIn(mac, guests.say(self.cluster["n2"], "vault", "mac", "mac 02"))
+
+        # A disk that it had and that is gone does not come back empty.
+        self.cluster.cli("pool", "stop", "vault", "--wait", timeout=60)
+        data = self.cluster["n2"].data("vault") / "disks/data.qcow2"
+        data.rename(data.with_suffix(".away"))
+        self.cluster.cli("pool", "start", "vault")
+        await_("it says which disk", lambda: "disk data was there and is gone" in self.vm("vault")["reason"])
+        self.assertFalse(data.exists())
+
+    def test_a_guest_that_will_not_hear(self):
+        self.cluster.apply("pools:\n" + guests.pool("vault", prefer=["n1"], copies=0).replace("20000", "1500"))
+        self.await_up("n1", "vault", 1)
+        guests.say(self.cluster["n1"], "vault", "deaf", "guest is deaf")
+        pid = await_("it is seen", lambda: self.vm("vault")["pid"])
+        self.cluster.cli("pool", "stop", "vault", "--wait", timeout=60)
+        self.assertNotIn("guest powers off", guests.log(self.cluster["n1"], "vault"))
+        self.assertFalse(alive(pid))
+
+    def test_what_cannot_be_a_machine(self):
+        for spoil, field in ((("memory_mib", "memmory_mib"), "did you mean"), (("size_mib: 16", "size_mib: 16, file: /etc/passwd"), "path in the pool"),
+                             (("kind: qemu", "kind: process"), "is for kind: qemu")):
+            done = self.cluster.raw("pool", "apply", "-f", "-", stdin="pools:\n" + guests.pool("vault").replace(*spoil))
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(field, done.stderr)
+        self.cluster.apply("pools:\n" + guests.pool("vault", prefer=["n1"], copies=0, qemu="machine: pc-q35-99.9"))
+        await_("QEMU's own words", lambda: "unsupported machine type" in self.vm("vault")["reason"])
+        self.assertIn("QEMU ended at once", self.vm("vault")["reason"])
+        self.assertEqual(self.cluster["n1"].workload_pids(), [])
 
 
 if __name__ == "__main__":
