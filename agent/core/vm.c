@@ -97,8 +97,12 @@ void ph_agent_vms_take(
     for (size_t i = 0; i < vms->count; i++) {
         struct ph_agent_vm *old = ph_agent_vm_find(pool, vms->items[i].name);
         struct ph_agent_vm *vm = &taken[count++];
-        bool kept = old != NULL && (ph_agent_vm_alive(old) ||
-                                       (active && same_process(&old->spec, &vms->items[i])));
+        /* One that ended for good and is now declared to run always starts like any new one. */
+        bool revived =
+            old != NULL && old->state == PH_VM_ENDED && vms->items[i].restart == PH_RESTART_ALWAYS;
+        bool kept =
+            old != NULL && !revived &&
+            (ph_agent_vm_alive(old) || (active && same_process(&old->spec, &vms->items[i])));
         if (kept) {
             *vm = *old;
             memset(old, 0, sizeof(*old));

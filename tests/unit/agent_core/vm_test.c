@@ -47,6 +47,25 @@ static void test_restart_policies(void **state)
     }
 }
 
+static void test_ended_and_now_wanted_always(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world);
+    struct world_order order = {.vms = {"a"}, .restart = PH_RESTART_NEVER};
+    world_activate(&world, "p", 1, &order);
+    world_vm_ended(&world, "p", "a", 0);
+    assert_int_equal(world_vm_state(&world, "a"), PH_VM_ENDED);
+    order.kind = PH_ORDER_ACTIVATE;
+    order.epoch = 1;
+    world_order(&world, "p", &order); /* as it was: it stays ended */
+    assert_int_equal(world_task_count(&world), 0);
+    order.restart = PH_RESTART_ALWAYS;
+    world_order(&world, "p", &order);
+    assert_non_null(world_task(&world, "p", PH_TASK_VM_START, "a"));
+    world_destroy(&world);
+}
+
 static void test_back_off_doubles_and_is_forgotten(void **state)
 {
     (void)state;
@@ -218,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_restart_policies),
+        cmocka_unit_test(test_ended_and_now_wanted_always),
         cmocka_unit_test(test_back_off_doubles_and_is_forgotten),
         cmocka_unit_test(test_failed_start),
         cmocka_unit_test(test_hanging_start),
