@@ -192,7 +192,10 @@ int ph_request_pool_start(struct ph_core *core, const struct ph_event_in *in)
     if (pool == NULL)
         return core_problem(core, in, PH_NOT_FOUND, "pool", "there is no pool %s", asked->pool);
     job = pool->job;
-    if (job != NULL && (job->row.kind == PH_JOB_REMOVE || job->row.kind == PH_JOB_MOVE))
+    /* A planned move waits for the pool to run somewhere: it is no reason not to start it. */
+    if (job != NULL && (job->row.kind == PH_JOB_REMOVE ||
+                           (job->row.kind == PH_JOB_MOVE &&
+                               (job->row.phase != PH_PHASE_PLANNED || pool->row.node[0] != '\0'))))
         return busy(core, in, pool);
     core_command(core, in, &(struct core_about){.pool = pool}, "start %s%s%s", asked->pool,
         asked->accept_data_loss ? ", accepting loss of data" : "", asked->retry ? ", again" : "");
