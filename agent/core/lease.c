@@ -246,6 +246,7 @@ void ph_agent_on_grant(struct ph_agent *agent, const struct ph_grant *grant)
         grant->lease_ms > PH_LEASE_MS_MAX) {
         return;
     }
+    ph_agent_beat_answered(agent, grant->number, lease->beats[slot].boot_ms);
     uint64_t deadline_ms = lease->beats[slot].boot_ms + (uint64_t)grant->lease_ms;
     if (deadline_ms <= agent->now_ms) {
         return;

@@ -132,6 +132,34 @@ static void fault_of_node(struct sim *sim, const struct sim_item *item, uint64_t
     }
 }
 
+/* One process stands still, about once in ten seconds. */
+static void stand_still(struct sim *sim, struct sim_event *event)
+{
+    bool manager = event->node == SIM_MANAGER;
+    struct sim_node *node = &sim->nodes[manager ? 0 : event->node];
+    uint64_t *random = manager ? &sim->manager.random : &node->random;
+    if (sim->now_us >= sim->stutter_until_us) {
+        return;
+    }
+    if (manager && sim->manager.core != NULL) {
+        later(&sim->manager.paused_until_us, sim->now_us + sim->stutter_us);
+    } else if (!manager && node->agent != NULL) {
+        later(&node->paused_until_us, sim->now_us + sim->stutter_us);
+    }
+    sim_at(sim, sim->now_us + sim_soon(random, 10 * SIM_SECOND), *event);
+}
+
+static void stutter(struct sim *sim, const struct sim_item *item, uint64_t until_us)
+{
+    bool already = sim->now_us < sim->stutter_until_us;
+    sim->stutter_us = (uint64_t)item->amount * SIM_MS;
+    later(&sim->stutter_until_us, until_us);
+    for (int i = 0; i <= sim->node_count && !already; i++) {
+        sim_at(sim, sim->now_us,
+            (struct sim_event){.run = stand_still, .node = i == sim->node_count ? SIM_MANAGER : i});
+    }
+}
+
 static void fault(struct sim *sim, const struct sim_item *item, uint64_t until_us)
 {
     double share = (double)item->amount / 1000;
@@ -152,6 +180,9 @@ static void fault(struct sim *sim, const struct sim_item *item, uint64_t until_u
     case SIM_DO_NOISE:
         sim->noise = share;
         later(&sim->noise_until_us, until_us);
+        break;
+    case SIM_DO_STUTTER:
+        stutter(sim, item, until_us);
         break;
     case SIM_DO_DRIVERS:
         for (int i = 0; i < sim->node_count; i++) {
@@ -182,6 +213,7 @@ static bool delays_beats(const struct sim_item *item)
     case SIM_DO_MANAGER_CUT:
     case SIM_DO_LOSS:
     case SIM_DO_NOISE:
+    case SIM_DO_STUTTER:
     case SIM_DO_MANAGER_PAUSE:
     case SIM_DO_AGENT_PAUSE:
         return true;
@@ -286,7 +318,7 @@ void sim_faults_cease(struct sim *sim)
     sim_trace(sim, "play", "calm");
     sim->calm = true;
     sim->waiting_count = 0;
-    sim->loss_until_us = sim->noise_until_us = 0;
+    sim->loss_until_us = sim->noise_until_us = sim->stutter_until_us = 0;
     sim->manager.stall_until_us = sim->manager.full_until_us = 0;
     sim->manager.crash_after = -1;
     for (int i = 0; i < SIM_PROCESSES; i++) {

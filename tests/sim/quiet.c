@@ -207,6 +207,7 @@ static void set_agent(struct sim *sim, struct sim_node *node, const struct round
             last->boot_ms - (uint64_t)(last->number - number) * (uint64_t)lease->beat_ms;
     }
     lease->beat_number = last->number;
+    lease->answered_ms = last->boot_ms;
     lease->beat_due_ms = last->boot_ms + (uint64_t)lease->beat_ms;
     lease->deadline_ms = last->boot_ms + (uint64_t)lease->lease_ms;
     node->page_deadline_ms = lease->deadline_ms;

@@ -53,6 +53,8 @@ enum sim_operand {
     X(SLOW, "slow", SIM_BY_NODE | SIM_BY_OTHER | SIM_BY_FOR | SIM_BY_AMOUNT) /* ms */              \
     X(LOSS, "loss", SIM_BY_FOR | SIM_BY_AMOUNT)   /* of messages, per mille */                     \
     X(NOISE, "noise", SIM_BY_FOR | SIM_BY_AMOUNT) /* doubled, late; per mille */                   \
+    X(STUTTER, "stutter",                                                                          \
+        SIM_BY_FOR | SIM_BY_AMOUNT) /* ms: everybody stands still now and then */                  \
     X(DRIVERS, "drivers-fail", SIM_BY_NODE | SIM_BY_FOR | SIM_BY_AMOUNT) /* per mille */           \
     X(STUBBORN, "vm-stubborn", SIM_BY_POOL | SIM_BY_FOR)                 /* will not die */        \
     X(VM_ENDS, "vm-ends", SIM_BY_POOL)                                                             \

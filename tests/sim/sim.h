@@ -247,7 +247,7 @@ struct sim {
     /* network: from, to */
     struct sim_link links[SIM_PROCESSES][SIM_PROCESSES];
     uint64_t delay_us, spike_us;
-    uint64_t loss_until_us, noise_until_us;
+    uint64_t loss_until_us, noise_until_us, stutter_until_us, stutter_us;
     double loss, noise;
     int beats_under_way;       /* messages of beats, grants and their like */
     uint64_t trouble_until_us; /* until then something is not as it should be (quiet.c) */

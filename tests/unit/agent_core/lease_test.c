@@ -384,6 +384,41 @@ static void test_idle_costs_beats_only(void **state)
     world_destroy(&world);
 }
 
+static struct ph_beat next_beat(struct world *world)
+{
+    const struct ph_beat *sent = NULL;
+    while (sent == NULL) {
+        world->now_ms = ph_agent_next_deadline_ms(world->agent);
+        world_tick(world);
+        sent = world_sent(world, PH_MSG_BEAT);
+    }
+    return *sent;
+}
+
+/* What gets no answer is asked again after half a period, as long as a lease of the last answer. */
+static void test_unanswered_beats_come_sooner(void **state)
+{
+    (void)state;
+    struct world world;
+    world_new(&world);
+    world_admit(&world, 1, 1);
+    struct ph_beat beat = next_beat(&world);
+    world_grant(&world, 1, &beat);
+    uint64_t period_ms = ph_agent_next_deadline_ms(world.agent) - (uint64_t)beat.boot_ms;
+    assert_int_equal(period_ms, 200);
+    beat = next_beat(&world);
+    assert_int_equal(ph_agent_next_deadline_ms(world.agent), world.now_ms + period_ms / 2);
+    world.now_ms += 30; /* answered: the next one is due in its time */
+    world_grant(&world, 1, &beat);
+    assert_int_equal(ph_agent_next_deadline_ms(world.agent), (uint64_t)beat.boot_ms + period_ms);
+    int beats = 0;
+    for (uint64_t end_ms = (uint64_t)beat.boot_ms + 1100; world.now_ms < end_ms; beats++) {
+        (void)next_beat(&world);
+    }
+    assert_int_equal(beats, 10); /* every 100 ms from 200 to 1100 */
+    world_destroy(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_duplicate),
         cmocka_unit_test(test_leave),
         cmocka_unit_test(test_idle_costs_beats_only),
+        cmocka_unit_test(test_unanswered_beats_come_sooner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

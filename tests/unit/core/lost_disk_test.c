@@ -71,11 +71,37 @@ static void former_owner_is_the_last_resort(void **state)
     fx_free(fx);
 }
 
+/* A drain has planned to move it, which waits for it to run: that is no reason not to start it. */
+static void planned_move_does_not_forbid_the_start(void **state)
+{
+    struct fixture *fx = fx_new(3, 13);
+    struct ph_drain drain = {.node = "n1", .max_parallel = 1};
+
+    (void)state;
+    fx_declare(fx, "all", 1, "n1");
+    fx_declare(fx, "web", 1, "n1");
+    fx_run(fx, 3000);
+    fx->no_copies = true;
+    fx_ask(fx, PH_MSG_DRAIN, &drain); /* the first pool's copy does not end, the other one waits */
+    fx_run(fx, 1000);
+    fx_kill(fx, "n1");
+    lose_disk(fx, "n1");
+    fx_boot(fx, "n1");
+    fx_run(fx, 5000);
+    assert_int_equal(fx_pool_row(fx, "web")->state, PH_POOL_BLOCKED);
+    assert_int_equal(core_find_pool(fx->core, "web")->job->row.kind, PH_JOB_MOVE);
+    start(fx);
+    fx_run(fx, 2000);
+    assert_string_not_equal(fx_active_on(fx, "web"), "");
+    fx_free(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(home_without_data_waits_for_a_word),
         cmocka_unit_test(former_owner_is_the_last_resort),
+        cmocka_unit_test(planned_move_does_not_forbid_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
