@@ -121,6 +121,55 @@ static void the_manager_was_cut_off(void **state)
     fx_free(fx);
 }
 
+/* Failures are forgotten one by one: twice in an afternoon is flapping, twice in a year is not. */
+static void failures_decay(void **state)
+{
+    struct fixture *fx = fx_new(2, 7);
+
+    (void)state;
+    fx->config.quarantine_failures = 2;
+    fx->config.quarantine_window_ms = 20000;
+    fx->core->config = fx->config;
+    for (int i = 0; i < 2; i++) {
+        fx_kill(fx, "n1");
+        fx_run(fx, 3000);
+        fx_boot(fx, "n1");
+        fx_run(fx, 500);
+        assert_int_equal(fx_node_row(fx, "n1")->failures, 1);
+        fx_run(fx, 21000);
+        assert_int_equal(fx_node_row(fx, "n1")->failures, 0);
+        assert_int_equal(fx_node_row(fx, "n1")->admin, PH_ADMIN_ACTIVE);
+    }
+    fx_free(fx);
+}
+
+/* Each attempt waits twice as long as the one before; then it is failed, and says what to do. */
+static void attempts_back_off(void **state)
+{
+    struct fixture *fx = fx_new(1, 8);
+    uint64_t at_ms[8] = {0};
+    int64_t epoch = 0;
+
+    (void)state;
+    fx->core->config.activation_attempts = 4;
+    fx->core->config.retry_ms = 500;
+    fx_declare(fx, "web", 0, "n1");
+    fx_local_make(fx_node(fx, "n1"), "web")->fail_always = true;
+    for (int i = 0; i < 3000 && fx_pool_row(fx, "web")->state != PH_POOL_FAILED; i++) {
+        fx_run(fx, FX_STEP_MS);
+        if (fx_pool_row(fx, "web")->epoch != epoch)
+            at_ms[(epoch = fx_pool_row(fx, "web")->epoch)] = fx->now_ms;
+    }
+    assert_int_equal(epoch, 4);
+    for (int i = 1; i < 4; i++)
+        assert_in_range(at_ms[i + 1] - at_ms[i], 500 << (i - 1), (500 << (i - 1)) + 200);
+    assert_int_equal(fx_pool_row(fx, "web")->state, PH_POOL_FAILED);
+    assert_non_null(strstr(fx_pool_row(fx, "web")->reason, "pool start web --retry"));
+    fx_run(fx, 120000);
+    assert_int_equal(fx_pool_row(fx, "web")->epoch, 4); /* and stays so */
+    fx_free(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +179,8 @@ int main(void)
         cmocka_unit_test(fencing_goes_on_under_the_brake),
         cmocka_unit_test(one_after_the_other),
         cmocka_unit_test(the_manager_was_cut_off),
+        cmocka_unit_test(failures_decay),
+        cmocka_unit_test(attempts_back_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
