@@ -94,10 +94,22 @@ static void ask_all(struct ph_core *core, struct core_node *node, const struct p
     }
 }
 
+/* Nobody has heard it for a while. */
+static void via_expires(struct ph_core *core, struct core_node *node)
+{
+    if (node->via[0] == '\0' || core_node_via(core, node) != NULL)
+        return;
+    node->via[0] = '\0';
+    core_set_text(core, &node->row.reason, "silent, also to its witnesses");
+    core_node_touch(core, node);
+    core_node_pools_dirty(core, node);
+}
+
 uint64_t core_promises_ask(struct ph_core *core, struct core_node *node)
 {
     uint64_t pause_ms = core->config.timing.lease_ms / 2;
 
+    via_expires(core, node);
     if (node->voters.version == 0 || core_promised_ms(core, node) != UINT64_MAX)
         return UINT64_MAX;
     if (core->now_ms >= node->promise_ask_ms) {

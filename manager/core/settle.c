@@ -189,7 +189,7 @@ static void refresh(struct ph_core *core, struct core_pool *pool)
     struct core_peer *peer = core_find_peer(pool, pool->row.node);
     bool wanted = core_deactivation_wanted(pool);
 
-    if (node->row.state != PH_NODE_ONLINE) {
+    if (node->row.state != PH_NODE_ONLINE && core_node_via(core, node) == NULL) {
         const char *pause = core_pause_reason(core);
 
         if (pause == NULL && node->held_said)
