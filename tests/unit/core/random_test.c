@@ -211,6 +211,9 @@ static void history(uint64_t seed, bool trace)
 {
     struct fixture *fx = fx_new(2 + (int)(seed % 4), seed);
 
+    if (seed % 3 != 0)
+        fx_keys(fx); /* with witnesses */
+
     fx->config.silent_share_percent = seed % 3 == 0 ? 50 : 100;
     fx->keeps_beats = seed % 2 == 0;
     fx->core->config = fx->config;

@@ -13,6 +13,7 @@ FX void fx_keys(struct fixture *fx)
 
         assert_int_equal(ph_set_text(&node->row.public_key, fx->nodes[i].name), 0);
         fx_store_save(fx, &ph_record_node, &node->row);
+        core_voters_changed(fx->core, node);
     }
     fx->votes = true;
 }
