@@ -7,6 +7,14 @@
 #include <string.h>
 
 /* ---- by itself ---- */
+/* How long witnesses that do not answer are waited for: they may be away as well. */
+static uint64_t witness_patience_ms(const struct ph_core *core)
+{
+    uint64_t beats_ms = 2 * core->config.timing.beat_ms;
+
+    return beats_ms < CORE_FENCE_WITNESS_MS ? CORE_FENCE_WITNESS_MS : beats_ms;
+}
+
 uint64_t core_fence_first_ms(const struct ph_core *core, const struct core_node *node)
 {
     const struct core_fencing *fencing = node->fencing;
@@ -19,6 +27,10 @@ uint64_t core_fence_first_ms(const struct ph_core *core, const struct core_node 
             delay_ms = (uint64_t)row->delay_ms;
     }
     at_ms = node->silent_ms + (delay_ms == UINT64_MAX ? 0 : delay_ms);
+    /* Its witnesses are asked first: if one hears it, only our own link to it is broken. */
+    if (node->voters.version > 0 && core_promised_ms(core, node) == UINT64_MAX &&
+        at_ms < node->silent_ms + witness_patience_ms(core))
+        at_ms = node->silent_ms + witness_patience_ms(core);
     /* After our own start it may be slow to find us again: it gets the time of a take-over for it. */
     if (!node->heard && at_ms < core->started_ms + node->takeover_ms)
         at_ms = core->started_ms + node->takeover_ms;
@@ -42,6 +54,8 @@ const char *core_fence_forbidden(struct ph_core *core, const struct core_node *n
 {
     if (pools_waiting(node) == 0)
         return "no pool waits for it";
+    if (core_node_via(core, node) != NULL)
+        return "a witness hears it: only this manager's link to it is broken, and it runs on";
     if (core->online_count == 0)
         return "no other node is online, so nothing would come of it";
     if (!core_brake_holds_fence(core, node))

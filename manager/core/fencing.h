@@ -28,6 +28,7 @@
 #define CORE_FENCE_ROUND_MS_MAX 60000
 #define CORE_FENCE_ANSWER_MS 5000 /* for the way there and back, and waiting for a thread */
 #define CORE_FENCE_FIRST_TEST_MS 60000
+#define CORE_FENCE_WITNESS_MS 200    /* at least so long its witnesses are waited for */
 #define CORE_FENCE_MANAGER "manager" /* in run_from */
 
 enum core_fence_aim { CORE_FENCE_IDLE, CORE_FENCE_OFF, CORE_FENCE_ON };

@@ -190,6 +190,7 @@ void core_promise(struct ph_core *core, const struct ph_event_in *in)
         "%s promised to extend %s's lease no more; its last vote is %lld ms old", in->sender,
         node->row.name, (long long)said->ago_ms);
     core_node_lease_due(core, node);
+    core_fence_due(core, node); /* enough of them do not hear it */
 }
 
 /* ---- through a witness ---- */

@@ -403,6 +403,39 @@ static void never_when_the_manager_is_cut_off(void **state)
     }
 }
 
+/* Its witnesses hear it: the manager alone does not. */
+static void never_while_a_witness_hears_it(void **state)
+{
+    struct fixture *fx;
+    bool voted = false;
+
+    (void)state;
+    for (uint64_t seed = 70; seed < 80; seed++) {
+        fx = fx_new(3, seed);
+        fx_seed_said = seed;
+        fx_run(fx, 500);
+        fx_keys(fx);
+        fx_manager_stop(fx);
+        fx_manager_start(fx); /* it knows them from the inventory */
+        fx_declare(fx, "web", 1, "n1");
+        fx_run(fx, 5000);
+        assert_string_equal(fx_active_on(fx, "web"), "n1");
+        declare(fx, one);
+        assert_true(core_find_node(fx->core, "n1")->voters.version > 0);
+        fx_node(fx, "n1")->cut = true;
+        fx_run(fx, 10000);
+        voted |= core_node_via(fx->core, core_find_node(fx->core, "n1")) != NULL;
+        assert_int_equal(state_of(fx, "n1"), PH_NODE_SUSPECT);
+        assert_int_equal(fx->fences, 0);
+        assert_string_equal(fx_active_on(fx, "web"), "n1");
+        fx_kill(fx, "n1"); /* now it is gone for them, too */
+        fx_run(fx, 1000 + 4 * 1200 + 400);
+        assert_true(fx->fences > 0 || state_of(fx, "n1") == PH_NODE_LOST);
+        fx_free(fx);
+    }
+    assert_true(voted);
+}
+
 static void never_while_paused(void **state)
 {
     struct fixture *fx = web_on_n1(12);
@@ -773,6 +806,7 @@ int main(void)
         cmocka_unit_test(answers_of_another_term_or_place_do_not_count),
         cmocka_unit_test(a_node_that_reaches_the_device_is_asked),
         cmocka_unit_test(never_when_the_manager_is_cut_off),
+        cmocka_unit_test(never_while_a_witness_hears_it),
         cmocka_unit_test(never_while_paused),
         cmocka_unit_test(never_for_nothing),
         cmocka_unit_test(cancelled_stays_cancelled),
