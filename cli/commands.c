@@ -91,6 +91,19 @@ const struct ph_cli_command ph_cli_commands[] = {
     {"pool explain", "NAME", 0, false, ph_cli_pool_explain, "pool",
         "why a pool is where it is, and why not on each other node", NULL,
         "poolherd pool explain web"},
+    {"vm list", NULL, 0, false, ph_cli_vm_list, NULL,
+        "every VM, where it runs and what its guest does", NULL, "poolherd vm list"},
+    {"vm show", "POOL/VM", 0, false, ph_cli_vm_show, NULL, "everything known of one VM",
+        "Its settings are in `poolherd pool show POOL --json`.", "poolherd vm show shop/db"},
+    {"vm start", "POOL/VM", BIT(WAIT), false, ph_cli_vm_start, NULL,
+        "let a VM run again that was stopped", NULL, "poolherd vm start shop/db --wait"},
+    {"vm stop", "POOL/VM", BIT(WAIT), false, ph_cli_vm_stop, NULL,
+        "stop one VM; the others of its pool run on",
+        "The guest is asked to shut down, and killed after its stop_timeout_ms. It stays stopped, "
+        "also "
+        "when\n"
+        "its pool moves or is taken over, until `poolherd vm start`.",
+        "poolherd vm stop shop/db --wait"},
     {"job list", NULL, BIT(ALL), false, ph_cli_job_list, NULL, "jobs under way", NULL,
         "poolherd job list --all"},
     {"job show", "ID", 0, false, ph_cli_job_show, "job", "one job and, of a drain, its moves", NULL,

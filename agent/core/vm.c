@@ -50,6 +50,12 @@ static bool same_process(const struct ph_vm *a, const struct ph_vm *b)
            strcmp(a->qemu == NULL ? "" : a->qemu, b->qemu == NULL ? "" : b->qemu) == 0;
 }
 
+static bool is_wanted(const struct ph_agent_pool *pool, const struct ph_agent_vm *vm)
+{
+    const struct ph_vm *spec = vm->changed ? &vm->next : &vm->spec;
+    return pool->order.run && !vm->removed && !spec->halted;
+}
+
 static void set_spec(struct ph_agent *agent, struct ph_vm *to, const struct ph_vm *from)
 {
     if (ph_record_copy(&ph_record_vm, to, from) != 0) {
@@ -185,7 +191,7 @@ void ph_agent_vms_advance(struct ph_agent *agent, struct ph_agent_pool *pool)
     bool complete = true;
     for (size_t i = 0; i < pool->vm_count; i++) {
         struct ph_agent_vm *vm = &pool->vms[i];
-        bool wanted = pool->order.run && !vm->removed;
+        bool wanted = is_wanted(pool, vm);
         if (vm->task) {
             complete = complete && vm->state != PH_VM_STARTING;
             continue;
@@ -282,7 +288,7 @@ static void ended(
         (void)ph_text_format(reason, sizeof(reason), "ended with status %d", exit_status);
     }
     vm->pid = 0;
-    if (pool->phase != PH_AP_RUNNING || vm->removed || vm->changed) {
+    if (pool->phase != PH_AP_RUNNING || vm->changed || !is_wanted(pool, vm)) {
         vm->attempted = false;
         set_state(pool, vm, PH_VM_STOPPED, "");
         return;
@@ -423,7 +429,8 @@ void ph_agent_vms_adopted(struct ph_agent *agent, struct ph_agent_pool *pool, bo
 {
     for (size_t i = 0; i < pool->vm_count; i++) {
         struct ph_agent_vm *vm = &pool->vms[i];
-        if (ph_agent_vm_alive(vm) || vm->removed || vm->state == PH_VM_ENDED || !was_active) {
+        if (ph_agent_vm_alive(vm) || !is_wanted(pool, vm) || vm->state == PH_VM_ENDED ||
+            !was_active) {
             continue;
         }
         vm->attempted = true;
@@ -443,7 +450,7 @@ uint64_t ph_agent_vms_wake_ms(const struct ph_agent_pool *pool)
     bool blocked = ph_agent_task_any(pool, PH_TASK_VMS, true);
     for (size_t i = 0; i < pool->vm_count && pool->phase == PH_AP_RUNNING && !blocked; i++) {
         const struct ph_agent_vm *vm = &pool->vms[i];
-        bool wanted = pool->order.run && !vm->removed;
+        bool wanted = is_wanted(pool, vm);
         bool due = (vm->state == PH_VM_BACKOFF && wanted) ||
                    (vm->state == PH_VM_RUNNING && (vm->changed || !wanted));
         if (due && !vm->task && vm->retry_ms < wake_ms) {

@@ -606,7 +606,8 @@ int ph_request_handle(
 /* request.h's files */
 core_handler ph_request_status, ph_request_node_list, ph_request_node_show, ph_request_invite,
     ph_request_join, ph_request_apply, ph_request_pool_list, ph_request_pool_show,
-    ph_request_pool_explain, ph_request_job_list, ph_request_job_show, ph_request_events,
+    ph_request_pool_explain, ph_request_vm_list, ph_request_vm_show, ph_request_vm_start,
+    ph_request_vm_stop, ph_request_job_list, ph_request_job_show, ph_request_events,
     ph_request_story, ph_request_doctor, ph_request_query, ph_request_identity_list,
     ph_request_identity_revoke;
 /* move.c, drain.c, fence.c, operate.c */

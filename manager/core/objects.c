@@ -236,6 +236,7 @@ static void vm_copy_observed(struct ph_core *core, struct ph_vm *to, const struc
     to->state = from->state;
     to->pid = from->pid;
     to->restarts = from->restarts;
+    to->halted = from->halted; /* not declared either: an operator said so */
     to->memory_used_mib = from->memory_used_mib;
     to->disk_used_mib = from->disk_used_mib;
     if (ph_set_text(&to->reason, from->reason) != 0 || ph_set_text(&to->guest, from->guest) != 0 ||

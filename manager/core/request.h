@@ -31,6 +31,7 @@ const char *core_names_said(struct core_names *names); /* call once, when all ar
 void core_view_node(struct ph_core *core, const struct core_node *node, struct ph_node_view *view);
 void core_view_pool(
     struct ph_core *core, const struct core_pool *pool, bool whole, struct ph_pool_view *view);
+void core_view_vm(struct ph_core *core, const struct ph_vm *row, struct ph_vm_view *view);
 void core_view_job(struct ph_core *core, const struct core_job *job, struct ph_job *view);
 void core_view_nodes(struct ph_core *core, struct ph_node_view_list *list);
 void core_view_pools(struct ph_core *core, struct ph_pool_view_list *list);

@@ -55,7 +55,7 @@ static void view_copies(
     }
 }
 
-static void view_vm(struct ph_core *core, const struct ph_vm *row, struct ph_vm_view *view)
+void core_view_vm(struct ph_core *core, const struct ph_vm *row, struct ph_vm_view *view)
 {
     ph_text_format(view->name, sizeof view->name, "%s", row->name);
     ph_text_format(view->kind, sizeof view->kind, "%s", row->kind);
@@ -70,6 +70,7 @@ static void view_vm(struct ph_core *core, const struct ph_vm *row, struct ph_vm_
     view->memory_used_mib = row->memory_used_mib;
     view->disk_used_mib = row->disk_used_mib;
     core_copy_text(core, &view->vnc, row->vnc);
+    view->halted = row->halted;
     core_copy_text(core, &view->reason, row->reason);
     if (core_text(view->reason)[0] == '\0' && row->state != PH_VM_RUNNING)
         core_set_text(core, &view->reason, "%s", ph_enum_vm_state.docs[row->state]);
@@ -208,7 +209,7 @@ void core_view_pool(
         if (vm == NULL)
             core->no_memory = true;
         else
-            view_vm(core, &pool->vms[i].row, vm);
+            core_view_vm(core, &pool->vms[i].row, vm);
     }
     core_pool_spec(core, pool, &view->declared);
 }

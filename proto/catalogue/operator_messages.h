@@ -47,6 +47,10 @@
     F(T, BOOL, destroy_data, none, PH_OPT, 0, 0, "also delete its data everywhere; else it stays on disk") \
     F(T, BOOL, dry_run, none, PH_OPT, 0, 0, "only say what would be done")
 
+#define PH_FIELDS_vm_named(F, T)                                                                   \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, NAME, vm, none, PH_REQ, 1, 63, "the VM in it")
+
 /* One pool as declared: pool.apply carries these; the fields and limits are the declaration's. */
 #define PH_FIELDS_vm_spec(F, T)                                                                    \
     F(T, NAME, name, none, PH_REQ, 1, 63, "its name, unique in the pool")                          \
@@ -199,7 +203,10 @@
     F(T, TEXTS, addresses, none, PH_OPT, 0, 64, "of its network cards")                            \
     F(T, INT, memory_used_mib, none, PH_OPT, 0, INT64_MAX, "of the node's memory")                 \
     F(T, INT, disk_used_mib, none, PH_OPT, 0, INT64_MAX, "of the pool, by its disks")              \
-    F(T, TEXT, vnc, none, PH_OPT, 0, 128, "address and port of its screen")
+    F(T, TEXT, vnc, none, PH_OPT, 0, 128, "address and port of its screen")                        \
+    F(T, BOOL, halted, none, PH_OPT, 0, 0, "an operator stopped it: it stays so until vm start")   \
+    F(T, NAME, pool, none, PH_OPT, 0, 63, "its pool")                                              \
+    F(T, NAME, node, none, PH_OPT, 0, 63, "the node its pool is assigned to, or empty")
 
 #define PH_FIELDS_pool_view(F, T)                                                                  \
     F(T, NAME, name, none, PH_KEY, 1, 63, "the pool")                                              \
@@ -254,6 +261,8 @@
 #define PH_FIELDS_pools_shown(F, T)                                                                \
     F(T, MANY, pools, pool_view, PH_REQ, 0, PH_POOLS_MAX, "in order of name")                      \
     F(T, TEXT, paused, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why there is no automatic action now; absent: there is")
+#define PH_FIELDS_vms_shown(F, T)                                                                  \
+    F(T, MANY, vms, vm_view, PH_REQ, 0, PH_LIST_ITEMS_MAX, "in order of pool and position")
 #define PH_FIELDS_jobs_shown(F, T)                                                                 \
     F(T, MANY, jobs, job, PH_REQ, 0, PH_LIST_ITEMS_MAX, "in order of id")                          \
     F(T, TEXT, paused, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why there is no automatic action now; absent: there is")
@@ -304,7 +313,7 @@
     R(done) R(invited) R(planned_move) R(plan) R(change) R(applied) R(node_view) R(copy_view)      \
     R(vm_view) R(pool_view) R(candidate) R(explanation) R(finding) R(identity_view) R(nodes_shown) \
     R(pools_shown) R(jobs_shown) R(events_shown) R(identities_shown) R(findings_shown)             \
-    R(status_shown) R(rows) R(story_step) R(story)
+    R(status_shown) R(rows) R(vm_named) R(vms_shown) R(story_step) R(story)
 
 #define PH_OPERATOR_MESSAGES(M)                                                                    \
     M(PH_MSG_STATUS, "status", nothing, PH_ROLE_VIEWER, 4096, "-> status.shown")                   \
@@ -323,6 +332,11 @@
     M(PH_MSG_POOL_STOP, "pool.stop", named, PH_ROLE_OPERATOR, 4096, "-> done")                     \
     M(PH_MSG_POOL_REMOVE, "pool.remove", pool_remove, PH_ROLE_OPERATOR, 4096, "-> done")           \
     M(PH_MSG_POOL_EXPLAIN, "pool.explain", named, PH_ROLE_VIEWER, 4096, "-> explanation")          \
+    M(PH_MSG_VM_LIST, "vm.list", nothing, PH_ROLE_VIEWER, 4096, "-> vms.shown")                    \
+    M(PH_MSG_VM_SHOW, "vm.show", vm_named, PH_ROLE_VIEWER, 4096, "-> vms.shown with one VM")       \
+    M(PH_MSG_VM_START, "vm.start", vm_named, PH_ROLE_OPERATOR, 4096, "-> done")                    \
+    M(PH_MSG_VM_STOP, "vm.stop", vm_named, PH_ROLE_OPERATOR, 4096, "-> done")                      \
+    M(PH_MSG_VMS_SHOWN, "vms.shown", vms_shown, PH_ROLE_NONE, PH_MESSAGE_BYTES_MAX, "an answer")   \
     M(PH_MSG_JOB_LIST, "job.list", jobs_ask, PH_ROLE_VIEWER, 4096, "-> jobs.shown")                \
     M(PH_MSG_JOB_SHOW, "job.show", numbered, PH_ROLE_VIEWER, 4096, "-> jobs.shown with one job")   \
     M(PH_MSG_JOB_CANCEL, "job.cancel", numbered, PH_ROLE_OPERATOR, 4096, "-> done")                \

@@ -78,7 +78,8 @@
     F(T, TEXTS, addresses, none, PH_OPT, 0, 64, "observed: of its network cards, as the guest agent says") \
     F(T, INT, memory_used_mib, none, PH_OPT, 0, INT64_MAX, "observed: of the node's memory")       \
     F(T, INT, disk_used_mib, none, PH_OPT, 0, INT64_MAX, "observed: of the pool, by its disks")    \
-    F(T, TEXT, vnc, none, PH_OPT, 0, 128, "observed: address and port of its screen")
+    F(T, TEXT, vnc, none, PH_OPT, 0, 128, "observed: address and port of its screen")              \
+    F(T, BOOL, halted, none, PH_OPT, 0, 0, "an operator stopped it: it stays so until vm start, wherever its pool is")
 
 #define PH_FIELDS_replica(F, T)                                                                    \
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \

@@ -117,6 +117,29 @@ class VirtualMachines(ClusterTest):
         self.assertNotIn("guest powers off", guests.log(self.cluster["n1"], "vault"))
         self.assertFalse(alive(pid))
 
+    def test_one_machine_is_stopped_and_stays_so(self):
+        self.cluster.apply("pools:\n" + guests.pool("vault", prefer=["n1"]) + "\n".join(
+            ["      - name: other", "        kind: process", "        command: [sleep, '1000000']"]) + "\n")
+        self.await_up("n1", "vault", 1)
+        self.cluster.cli("vm", "stop", "vault/guest", "--wait", timeout=60)
+        vm = self.cluster.cli("vm", "show", "vault/guest")
+        self.assertEqual((vm["state"], vm["halted"], vm["node"], vm["guest"]), ("stopped", True, "n1", ""))
+        self.assertIn("guest powers off", guests.log(self.cluster["n1"], "vault"))
+        self.assertEqual(self.cluster.cli("vm", "show", "vault/other")["state"], "running")
+        # The same declaration does not start it, nor does another agent, nor another node.
+        self.cluster.apply("pools:\n" + guests.pool("vault", prefer=["n1"], vm_more="labels: [a=b]") + "\n".join(
+            ["      - name: other", "        kind: process", "        command: [sleep, '1000000']"]) + "\n")
+        self.cluster["n1"].kill_agent()
+        self.cluster["n1"].start()
+        self.cluster.await_heard("n1")
+        self.cluster.cli("pool", "move", "vault", "--to", "n2", "--wait", timeout=120)
+        await_("the other one runs there", lambda: self.cluster.cli("vm", "show", "vault/other")["state"] == "running")
+        self.assertEqual([(vm["name"], vm["state"], vm["node"]) for vm in self.cluster.cli("vm", "list")],
+                         [("guest", "stopped", "n2"), ("other", "running", "n2")])
+        self.cluster.cli("vm", "start", "vault/guest", "--wait", timeout=60)
+        self.assertEqual(self.await_up("n2", "vault", 1)[0], 2)
+        self.assertEqual(len(guests.ups(self.cluster["n1"], "vault")), 1)
+
     def test_what_cannot_be_a_machine(self):
         for spoil, field in ((("memory_mib", "memmory_mib"), "did you mean"), (("size_mib: 16", "size_mib: 16, file: /etc/passwd"), "path in the pool"),
                              (("kind: qemu", "kind: process"), "is for kind: qemu")):
