@@ -419,7 +419,7 @@ class Run:
         false = []
         for row in rows:
             at_s = next((first / 1e9 for first, _, _, epoch in spans.get(row["pool"], []) if epoch >= row["epoch"]), None)
-            if at_s and not any(step.excuses(row["node"]) and begin < at_s and (end or at_s) > at_s - REASON_S for step, begin, end in self.windows):
+            if at_s and sum(step.weight(row["node"]) for step, begin, end in self.windows if begin < at_s and (end or at_s) > at_s - REASON_S) < 2:
                 false.append(f"job {row['id']}: {row['pool']} from {row['node']} at {at_s:.3f}")
         return rows, false
 

@@ -34,9 +34,10 @@ KINDS = {
     "move-hit": (4, 0.1, 3, "an operator moves a pool, and in one of its phases an agent of it is killed"),
     "drain": (2, 2, 8, "an operator drains a node, and resumes it"),
 }
-# Those after which a node may be taken over; no other fault is a reason to.
-MANAGER_FAULTS = ("manager-killed", "manager-power", "manager-hung", "manager-island", "disk-full")
-NODE_FAULTS = ("power", "island", "cut", "one-way", "loss", "hang", "agent-killed", "twin-agent", "move-hit")
+# Each of these alone is a reason to take the node over ...
+NODE_FAULTS = ("power", "island", "loss", "hang", "agent-killed", "twin-agent", "move-hit")
+# ... and of these one alone is none, thanks to witnesses, but two together or one with another node's fault may be.
+HALF_FAULTS = ("manager-killed", "manager-power", "manager-hung", "manager-island", "disk-full", "cut", "one-way")
 
 
 @dataclasses.dataclass
@@ -52,11 +53,11 @@ class Step:
         lasts = f" for {self.lasts_s:.2f} s" if self.lasts_s else ""
         return f"{self.kind} {' '.join(self.members)}{' ' if told and self.members else ''}{told}{lasts}"
 
-    def excuses(self, node):
-        """Whether it is a reason to take the node over."""
-        if self.kind == "loss" and MANAGER in self.members:
-            return True
-        return self.kind in MANAGER_FAULTS or (self.kind in NODE_FAULTS and (node in self.members or self.kind == "move-hit"))
+    def weight(self, node):
+        """How much of a reason to take the node over it is: 2 is enough."""
+        if self.kind in NODE_FAULTS:
+            return 2 if node in self.members or self.kind == "move-hit" else 1
+        return 1 if self.kind in HALF_FAULTS else 0
 
 
 @dataclasses.dataclass

@@ -26,12 +26,12 @@ class Schedules(unittest.TestCase):
                     held[member] = step.at_s + step.lasts_s
 
     def test_what_is_a_reason_to_take_over(self):
-        def excuses(kind, members, node):
-            return schedule.Step(1, 1, kind, members, {}).excuses(node)
-        self.assertTrue(excuses("power", ("n1",), "n1"))
-        self.assertFalse(excuses("power", ("n1",), "n2"))
-        self.assertTrue(excuses("cut", ("n1", "manager"), "n1"))
-        self.assertTrue(excuses("manager-killed", ("manager",), "n2"))
-        self.assertTrue(excuses("loss", ("manager",), "n2"))
-        self.assertFalse(excuses("clock", ("n1",), "n1"))
-        self.assertFalse(excuses("guard-killed", ("n1",), "n1"))
+        def weight(kind, members, node):
+            return schedule.Step(1, 1, kind, members, {}).weight(node)
+        self.assertEqual(weight("power", ("n1",), "n1"), 2)
+        self.assertEqual(weight("power", ("n1",), "n2"), 1)
+        self.assertEqual(weight("cut", ("n1", "manager"), "n1"), 1)
+        self.assertEqual(weight("manager-killed", ("manager",), "n2"), 1)
+        self.assertEqual(weight("loss", ("manager",), "n2"), 1)
+        self.assertEqual(weight("clock", ("n1",), "n1"), 0)
+        self.assertEqual(weight("guard-killed", ("n1",), "n1"), 0)
