@@ -447,6 +447,7 @@ class ClusterTest(unittest.TestCase):
     def setUp(self):
         self.network = self.make_network() if self.real_network else None
         self.cluster = Cluster(self.nodes, self.config, self.agent_config, self.network)
+        self.addCleanup(self.cluster.close, failed=True)  # when a setUp() of a subclass fails, tearDown() is not called
 
     def make_network(self):
         from network import Network, Unavailable
