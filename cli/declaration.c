@@ -147,8 +147,12 @@ static int convert(
         *texts[i].to = *texts[i].from;
         *texts[i].from = (struct ph_texts){0};
     }
-    to->image = from->image; /* moved */
+    to->image = from->image; /* moved, as the others are */
+    to->shared = from->shared;
+    to->ocf = from->ocf;
     memset(&from->image, 0, sizeof(from->image));
+    memset(&from->shared, 0, sizeof(from->shared));
+    memset(&from->ocf, 0, sizeof(from->ocf));
     to->vms = from->vms;
     from->vms = (struct ph_vm_spec_list){0};
     return rv == 0 ? 0 : ph_error_set(error, PH_FAILED, NULL, "out of memory");

@@ -72,3 +72,5 @@ static void mount_path(const struct ph_pool_context *context, char path_out[PATH
 
 const struct ph_pool_driver ph_pool_driver_btrfs = ABSENT("btrfs");
 const struct ph_pool_driver ph_pool_driver_image = ABSENT("image");
+const struct ph_pool_driver ph_pool_driver_shared = ABSENT("shared");
+const struct ph_pool_driver ph_pool_driver_ocf = ABSENT("ocf");

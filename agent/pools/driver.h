@@ -81,6 +81,10 @@ struct ph_pool_driver {
         const struct ph_stream_open *open, struct ph_pool_copy *copy_out, struct ph_error *error);
     /* Where it mounts a file system that is the pool's alone, for the guard to release; "": nowhere. */
     void (*mount_path)(const struct ph_pool_context *context, char path_out[PATH_MAX]);
+    /* Before an activation: writes down what the guard is to run to release it (ph_guard_add_release), and
+     * where. NULL: nothing. */
+    int (*release_file)(
+        const struct ph_pool_context *context, char path_out[PATH_MAX], struct ph_error *error);
 };
 
 const struct ph_pool_driver *ph_pool_driver_find(const char *name); /* or NULL */

@@ -8,8 +8,9 @@
 #include "agent/pools/users.h"
 #include "base/text.h"
 
-const struct ph_pool_driver *const ph_pool_drivers[] = {
-    &ph_pool_driver_directory, &ph_pool_driver_btrfs, &ph_pool_driver_image, NULL};
+const struct ph_pool_driver *const ph_pool_drivers[] = {&ph_pool_driver_directory,
+    &ph_pool_driver_btrfs, &ph_pool_driver_image, &ph_pool_driver_shared, &ph_pool_driver_ocf,
+    NULL};
 
 static char bridge[PATH_MAX];
 

@@ -8,6 +8,8 @@
 extern const struct ph_pool_driver ph_pool_driver_directory;
 extern const struct ph_pool_driver ph_pool_driver_btrfs;
 extern const struct ph_pool_driver ph_pool_driver_image;
+extern const struct ph_pool_driver ph_pool_driver_shared;
+extern const struct ph_pool_driver ph_pool_driver_ocf;
 
 /* The path of poolherd-bridge. -ENOENT. */
 int ph_bridge_find(char *out, size_t size);

@@ -161,13 +161,6 @@ static dev_t device_of(const char *path)
     return stat(path, &status) == 0 ? status.st_dev : 0;
 }
 
-static bool is_mounted(const struct ph_pool_site *site, char path[PATH_MAX])
-{
-    ph_site_path(site, "mount", path);
-    dev_t here = device_of(path);
-    return here != 0 && here != device_of(site->base);
-}
-
 /* One that is in use would be mounted twice without a word, and destroyed. */
 static int refuse_used(const char *image, struct ph_error *error)
 {
@@ -269,7 +262,7 @@ static int use(struct ph_pool_site *site, char path_out[PATH_MAX], struct ph_err
     struct ph_error why = {.code = PH_OK};
     int rv = 0;
 
-    if (!is_mounted(site, path_out)) {
+    if (!ph_site_is_mounted(site, path_out)) {
         rv = ph_site_make(site, "mount", error);
         if (rv == 0)
             rv = mount_image(site, path_out, error);
@@ -304,7 +297,7 @@ int ph_image_unuse(struct ph_pool_site *site, struct ph_error *error)
     bool was_mounted = false;
     int rv = 0;
 
-    for (int layers = 0; rv == 0 && layers < 8 && is_mounted(site, path); layers++) {
+    for (int layers = 0; rv == 0 && layers < 8 && ph_site_is_mounted(site, path); layers++) {
         was_mounted = true;
         rv = unmount(site, path, error);
     }

@@ -44,6 +44,15 @@ int64_t ph_site_inode(const struct ph_pool_site *site, const char *relative)
     return lstat(path, &status) == 0 && S_ISDIR(status.st_mode) ? (int64_t)status.st_ino : 0;
 }
 
+bool ph_site_is_mounted(const struct ph_pool_site *site, char path_out[PATH_MAX])
+{
+    struct stat here, around;
+
+    ph_site_path(site, "mount", path_out);
+    return stat(path_out, &here) == 0 && stat(site->base, &around) == 0 &&
+           here.st_dev != around.st_dev;
+}
+
 int ph_site_make(struct ph_pool_site *site, const char *relative, struct ph_error *error)
 {
     char path[PATH_MAX];

@@ -47,6 +47,8 @@ int ph_site_save(struct ph_pool_site *site, struct ph_error *error);
 void ph_site_path(const struct ph_pool_site *site, const char *relative, char out[PATH_MAX]);
 bool ph_site_has(const struct ph_pool_site *site, const char *relative);      /* as a directory */
 int64_t ph_site_inode(const struct ph_pool_site *site, const char *relative); /* 0: not there */
+/* Whether something is mounted on base/mount, whose path is written. */
+bool ph_site_is_mounted(const struct ph_pool_site *site, char path_out[PATH_MAX]);
 /* mkdir, an existing one is fine; rename; fsync of a directory. 0 or -errno with *error. */
 int ph_site_make(struct ph_pool_site *site, const char *relative, struct ph_error *error);
 int ph_site_rename(

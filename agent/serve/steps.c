@@ -77,6 +77,15 @@ static int activate(struct ph_running *running, bool create)
         rv = failed(running,
             ph_guard_add_volume(running->shell->guard, running->task->order.pool.name, mount_path),
             "the guard did not take the mount in");
+    if (rv == 0 && driver->release_file != NULL) {
+        rv = failed(running, driver->release_file(&context, mount_path, &running->error),
+            "its release could not be written down");
+        if (rv == 0)
+            rv = failed(running,
+                ph_guard_add_release(
+                    running->shell->guard, running->task->order.pool.name, mount_path),
+                "the guard did not take its release in");
+    }
     if (rv == 0)
         rv = failed(running, driver->activate(&context, create, running->path, &running->error),
             "the pool's data could not be activated");

@@ -1,6 +1,7 @@
 /*
  * pool.apply: whether a declaration suits its driver.
  */
+#include "manager/core/fencing.h"
 #include "manager/core/request.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 #define XFS_MIB_MIN 300
 #define IMAGE_MIB_MAX (16 * 1024 * 1024) /* of a file on ext4 */
 
-static const char *const drivers[] = {"directory", "btrfs", "image"};
+static const char *const drivers[] = {"directory", "btrfs", "image", "shared", "ocf"};
 
 #define DRIVERS (sizeof drivers / sizeof drivers[0])
 
@@ -57,6 +58,8 @@ static int check_sections(const struct core_apply_place *at)
         bool there;
     } sections[] = {
         {"image", !ph_record_empty(&ph_record_image_settings, &at->spec->image)},
+        {"shared", !ph_record_empty(&ph_record_shared_settings, &at->spec->shared)},
+        {"ocf", !ph_record_empty(&ph_record_ocf_settings, &at->spec->ocf)},
     };
 
     for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
@@ -107,6 +110,110 @@ static int check_image_of(const struct core_apply_place *at, const struct core_p
     return 0;
 }
 
+/* ---- data that several nodes reach ---- */
+
+static bool absolute(const char *path)
+{
+    return path[0] == '/' && path[1] != '\0' && strstr(path, "/../") == NULL;
+}
+
+static int check_shared(const struct core_apply_place *at)
+{
+    const struct ph_shared_settings *shared = &at->spec->shared;
+    const char *path = core_text(shared->path), *source = core_text(shared->source);
+    char field[48], said[80];
+
+    if ((path[0] == '\0') == (source[0] == '\0'))
+        return core_apply_fault(at, path[0] == '\0' ? "shared" : "shared.path",
+            "shared data needs either a path that every node has, or a source to be mounted");
+    if (path[0] != '\0' && !absolute(path))
+        return core_apply_fault(at, "shared.path", "\"%s\" must be an absolute path",
+            ph_text_printable(said, sizeof said, path));
+    if (source[0] == '-')
+        return core_apply_fault(at, "shared.source", "\"%s\" is nothing that can be mounted",
+            ph_text_printable(said, sizeof said, source));
+    if (source[0] != '\0' && !ph_name_valid(core_text(shared->file_system)))
+        return core_apply_fault(at, "shared.file_system",
+            "\"%s\" must be a file system's name, such as nfs4, ext4 or xfs",
+            ph_text_printable(said, sizeof said, core_text(shared->file_system)));
+    for (size_t i = 0; i < shared->options.count; i++) {
+        const char *option = shared->options.items[i];
+
+        ph_text_format(field, sizeof field, "shared.options[%zu]", i);
+        if (option[0] == '\0' || strchr(option, ',') != NULL)
+            return core_apply_fault(at, field, "\"%s\" must be one option, without a comma",
+                ph_text_printable(said, sizeof said, option));
+    }
+    return 0;
+}
+
+static bool agent_name(const char *name)
+{
+    const char *colon = strncmp(name, "ocf:", 4) == 0 ? strchr(name + 4, ':') : NULL;
+    size_t letters = strspn(name + (colon != NULL ? 4 : 0),
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.");
+
+    return colon != NULL && colon != name + 4 && name[4] != '.' && name + 4 + letters == colon &&
+           colon[1] != '\0' && colon[1] != '.' &&
+           strspn(colon + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") ==
+               strlen(colon + 1);
+}
+
+static int check_ocf(const struct core_apply_place *at)
+{
+    const struct ph_ocf_settings *ocf = &at->spec->ocf;
+    char field[48], said[80];
+
+    if (!agent_name(core_text(ocf->agent)))
+        return core_apply_fault(at, "ocf.agent",
+            "\"%s\" must name a resource agent: ocf:PROVIDER:TYPE, such as "
+            "ocf:heartbeat:Filesystem",
+            ph_text_printable(said, sizeof said, core_text(ocf->agent)));
+    if (core_text(ocf->path)[0] != '\0' && !absolute(ocf->path))
+        return core_apply_fault(at, "ocf.path", "\"%s\" must be an absolute path",
+            ph_text_printable(said, sizeof said, ocf->path));
+    for (size_t i = 0; i < ocf->parameters.count; i++) {
+        const char *word = ocf->parameters.items[i];
+        size_t letters =
+            strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+
+        ph_text_format(field, sizeof field, "ocf.parameters[%zu]", i);
+        if (letters == 0 || word[letters] != '=' || strchr(word, '\n') != NULL)
+            return core_apply_fault(at, field, "\"%s\" must be NAME=value on one line",
+                ph_text_printable(said, sizeof said, word));
+    }
+    return 0;
+}
+
+/* Nodes that could have the pool, and of which nothing could ever prove that they have let go. */
+static int check_fencing(const struct core_apply_place *at, bool told)
+{
+    const struct ph_core *core = at->applying->core;
+    const char *driver = at->spec->driver;
+
+    if (at->spec->copies > 0)
+        return core_apply_fault(at, "copies",
+            "%lld: the driver %s keeps none, since every node "
+            "reaches the same data; it must be 0",
+            (long long)at->spec->copies, driver);
+    for (size_t i = 0; !told && i < core->nodes.count; i++) {
+        const struct core_node *node = core->nodes.items[i].value;
+        bool allowed = at->spec->allow.count == 0;
+
+        for (size_t j = 0; j < at->spec->allow.count; j++)
+            allowed = allowed || ph_place_matches(&node->row, at->spec->allow.items[j]);
+        if (allowed && node->row.admin != PH_ADMIN_RETIRED &&
+            (node->fencing == NULL || node->fencing->count == 0))
+            return core_apply_fault(at, driver,
+                "node %s has no fence device: nothing could prove that it writes no more when it "
+                "is "
+                "silent. Declare one (poolherd fence apply), leave the node out of nodes.allow, or "
+                "say %s: {without_fencing: true}",
+                node->row.name, driver);
+    }
+    return 0;
+}
+
 int core_apply_check_driver(const struct core_apply_place *at)
 {
     const struct core_pool *current = core_find_pool(at->applying->core, at->spec->name);
@@ -118,8 +225,13 @@ int core_apply_check_driver(const struct core_apply_place *at)
     if (!known)
         return no_such_driver(at);
     bool image = strcmp(at->spec->driver, "image") == 0;
+    bool shared = strcmp(at->spec->driver, "shared") == 0;
+    bool ocf = strcmp(at->spec->driver, "ocf") == 0;
+    bool told = shared ? at->spec->shared.without_fencing : at->spec->ocf.without_fencing;
 
     if ((rv = check_sections(at)) != 0 || (image && (rv = check_image(at)) != 0) ||
+        (shared && (rv = check_shared(at)) != 0) || (ocf && (rv = check_ocf(at)) != 0) ||
+        ((shared || ocf) && (rv = check_fencing(at, told)) != 0) ||
         (rv = check_same(at, current)) != 0)
         return rv;
     return image ? check_image_of(at, current) : 0;

@@ -63,7 +63,8 @@ static void home_diverges(struct ph_core *core, struct core_pool *pool, const ch
     struct core_peer *home = core_find_peer(pool, pool->row.home);
     struct core_peer *peer = core_find_peer(pool, chosen);
 
-    if (home == NULL || peer == home || (peer != NULL && core_equal_to_home(peer, home)))
+    if (core_data_is_shared(&pool->row) || home == NULL || peer == home ||
+        (peer != NULL && core_equal_to_home(peer, home)))
         return;
     home->row.state = PH_REPLICA_DIVERGED;
     home->row.epoch = pool->row.epoch;

@@ -85,7 +85,8 @@ static bool key_is(const char *word, size_t length, const char *key)
 
 static bool key_is_secret(const char *word, size_t length)
 {
-    static const char *const parts[] = {"passw", "secret", "token", "api_key", "apikey", "community", NULL};
+    static const char *const parts[] = {
+        "passw", "secret", "token", "api_key", "apikey", "community", NULL};
     char key[64];
 
     ph_text_format(key, sizeof key, "%.*s", (int)(length < 63 ? length : 63), word);

@@ -535,6 +535,12 @@ void core_drain_child(struct ph_core *core, struct core_job *drain, struct core_
 void core_drain_adopt(
     struct ph_core *core, struct core_pool *pool); /* a pool on a draining node without a job */
 /* ---- fence.c, fence_run.c, fence_apply.c, fence_view.c: see fencing.h ---- */
+/* ---- settings.c ---- */
+/* The driver keeps no copies: every node that may have the pool reaches the same data. */
+bool core_data_is_shared(const struct ph_pool *row);
+/* ... and nobody said that time alone may prove that the former owner writes no more. */
+bool core_needs_fencing(const struct ph_pool *row);
+
 int core_device_load(
     struct ph_core *core, const struct ph_fence_device *row, struct ph_error *error);
 void core_fence_ready(struct ph_core *core, struct core_node *node);

@@ -5,6 +5,8 @@
  */
 #include "manager/core/internal.h"
 
+#include <string.h>
+
 #include "manager/core/doctor.h"
 
 static uint64_t larger_of(uint64_t a, uint64_t b)
@@ -36,6 +38,13 @@ uint64_t core_node_told_wait_ms(const struct ph_core *core, const struct core_no
 
 const char *core_node_held(const struct ph_core *core, const struct core_node *node)
 {
+    for (size_t i = 0; i < node->peers.count; i++) {
+        const struct core_pool *pool = ((struct core_peer *)node->peers.items[i].value)->pool;
+
+        if (strcmp(pool->row.node, node->row.name) == 0 && core_needs_fencing(&pool->row))
+            return "it has a pool whose data other nodes reach too (driver shared or ocf), and "
+                   "nobody said without_fencing";
+    }
     if (node->row.watchdog_ms > 0)
         return NULL;
     if (node->row.stuck)

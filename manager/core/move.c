@@ -156,7 +156,7 @@ static void step_copying(struct ph_core *core, struct core_job *job, struct core
     }
     if (job->urgent == 0 || peer->urgent < job->urgent) /* after a restart of the manager */
         peer->urgent = job->urgent = core_next_urgent(core);
-    if (peer->urgent_done < job->urgent) {
+    if (!core_data_is_shared(&pool->row) && peer->urgent_done < job->urgent) {
         const char *failing = peer->row.reason == NULL ? "" : peer->row.reason;
 
         core_job_progress(core, job, peer->progress / 2);
@@ -200,11 +200,13 @@ static void switch_over(struct ph_core *core, struct core_job *job, struct core_
 
     core_unassign(core, pool, PH_PROOF_RELEASED, true, "released for its move");
     /* What the source has is exactly what the target starts from: the best copy there is. */
-    source->row.state = PH_REPLICA_COMPLETE;
-    source->row.epoch = epoch;
-    source->row.sequence = sequence;
-    core_copy_aged(core, source, 0);
-    core_peer_touch(core, source);
+    if (!core_data_is_shared(&pool->row)) {
+        source->row.state = PH_REPLICA_COMPLETE;
+        source->row.epoch = epoch;
+        source->row.sequence = sequence;
+        core_copy_aged(core, source, 0);
+        core_peer_touch(core, source);
+    }
     job->row.proof = PH_PROOF_RELEASED;
     core_job_progress(core, job, 75);
     core_job_wait(core, job, "%s to activate it", job->row.target);
@@ -237,7 +239,7 @@ static void step_stopping(struct ph_core *core, struct core_job *job, struct cor
         return;
     }
     if (core_released(core, pool)) {
-        if (!target_has_last_copy(from, to)) {
+        if (!core_data_is_shared(&pool->row) && !target_has_last_copy(from, to)) {
             core_job_step(core, job, "%s to confirm the last copy", job->row.target);
             return;
         }

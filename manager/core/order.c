@@ -148,6 +148,8 @@ static bool listed(const struct core_pool *pool, const struct core_peer *peer,
 
     if (other == peer || text_or_empty(other->node->row.endpoint)[0] == '\0')
         return false;
+    if (core_data_is_shared(&pool->row))
+        return false;
     if (core_removing(pool))
         return false; /* nobody would ever tell its last node to end with copies of it */
     if (wanted->owner)

@@ -322,6 +322,7 @@ static void schedule_with_data(struct ph_core *core, struct core_pool *pool)
     schedule_waits(core, pool, home, &choice, reason);
 }
 
+/* One that has no data yet, or whose data is wherever it goes. */
 static void schedule_new(struct ph_core *core, struct core_pool *pool)
 {
     struct ph_place_question question = {.pool = &pool->row};
@@ -395,7 +396,7 @@ void core_schedule(struct ph_core *core, struct core_pool *pool)
     }
     if (pool->row.state == PH_POOL_FAILED || core->outdated || !core->ready)
         return;
-    if (pool->row.created)
+    if (pool->row.created && !core_data_is_shared(&pool->row))
         schedule_with_data(core, pool);
     else
         schedule_new(core, pool);

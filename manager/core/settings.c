@@ -13,7 +13,8 @@
 
 void core_settings_store(struct ph_core *core, struct ph_pool *row, const struct ph_pool_spec *spec)
 {
-    struct ph_pool_settings settings = {.image = spec->image}; /* borrowed */
+    struct ph_pool_settings settings = {
+        .image = spec->image, .shared = spec->shared, .ocf = spec->ocf}; /* borrowed */
     size_t bytes = 0;
 
     free(row->settings);
@@ -35,8 +36,32 @@ void core_settings_read(struct ph_core *core, const struct ph_pool *row, struct 
     int rv =
         ph_decode(&ph_record_pool_settings, row->settings, strlen(row->settings), &settings, &why);
 
-    if (rv == 0)
-        spec->image = settings.image; /* moved */
-    else if (rv == -ENOMEM)
+    if (rv == 0) { /* moved */
+        spec->image = settings.image;
+        spec->shared = settings.shared;
+        spec->ocf = settings.ocf;
+    } else if (rv == -ENOMEM) {
         core->no_memory = true;
+    }
+}
+
+bool core_data_is_shared(const struct ph_pool *row)
+{
+    return strcmp(row->driver, "shared") == 0 || strcmp(row->driver, "ocf") == 0;
+}
+
+bool core_needs_fencing(const struct ph_pool *row)
+{
+    struct ph_pool_settings settings = {0};
+    bool told = false;
+
+    if (!core_data_is_shared(row))
+        return false;
+    /* What cannot be read says nothing, and then fencing is needed. */
+    if (row->settings != NULL && ph_decode(&ph_record_pool_settings, row->settings,
+                                     strlen(row->settings), &settings, NULL) == 0)
+        told = strcmp(row->driver, "shared") == 0 ? settings.shared.without_fencing
+                                                  : settings.ocf.without_fencing;
+    ph_record_fini(&ph_record_pool_settings, &settings);
+    return !told;
 }

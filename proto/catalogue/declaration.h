@@ -16,7 +16,7 @@
 
 #define PH_FIELDS_pool_declaration(F, T)                                                           \
     F(T, NAME, name, none, PH_REQ, 1, 63, "the pool's name")                                       \
-    F(T, NAME, driver, none, PH_REQ, 1, 63, "directory, btrfs, image") \
+    F(T, NAME, driver, none, PH_REQ, 1, 63, "directory, btrfs, image, shared, ocf") \
     F(T, ENUM, desired, pool_desired, PH_OPT, 0, 0, "active (as when left out) or inactive")       \
     F(T, INT, priority, none, PH_OPT, -1000000, 1000000, "higher goes first")                      \
     F(T, INT, copies, none, PH_OPT, 0, PH_COPIES_MAX, "copies kept on other nodes")                \
@@ -28,7 +28,9 @@
     F(T, TEXTS, together_with, none, PH_OPT, 0, PH_RELATIONS_MAX, "pools that shall be on the same node") \
     F(T, TEXTS, apart_from, none, PH_OPT, 0, PH_RELATIONS_MAX, "pools that must be on another node") \
     F(T, MANY, vms, vm_spec, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs in start order")             \
-    F(T, ONE, image, image_settings, PH_OPT, 0, 0, "of the driver image")
+    F(T, ONE, image, image_settings, PH_OPT, 0, 0, "of the driver image")                          \
+    F(T, ONE, shared, shared_settings, PH_OPT, 0, 0, "of the driver shared")                       \
+    F(T, ONE, ocf, ocf_settings, PH_OPT, 0, 0, "of the driver ocf")
 
 #define PH_FIELDS_declaration(F, T)                                                                \
     F(T, MANY, pools, pool_declaration, PH_REQ, 0, PH_POOLS_MAX, "the pools")

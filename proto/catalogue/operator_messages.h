@@ -65,7 +65,7 @@
 
 #define PH_FIELDS_pool_spec(F, T)                                                                  \
     F(T, NAME, name, none, PH_REQ, 1, 63, "the pool's name")                                       \
-    F(T, NAME, driver, none, PH_REQ, 1, 63, "directory, btrfs, image") \
+    F(T, NAME, driver, none, PH_REQ, 1, 63, "directory, btrfs, image, shared, ocf") \
     F(T, ENUM, desired, pool_desired, PH_OPT, 0, 0, "active or inactive")                          \
     F(T, INT, priority, none, PH_OPT, -1000000, 1000000, "higher goes first")                      \
     F(T, INT, copies, none, PH_OPT, 0, PH_COPIES_MAX, "copies kept on other nodes")                \
@@ -81,7 +81,9 @@
     F(T, TEXTS, together, none, PH_OPT, 0, PH_RELATIONS_MAX, "together_with")                      \
     F(T, TEXTS, apart, none, PH_OPT, 0, PH_RELATIONS_MAX, "apart_from")                            \
     F(T, MANY, vms, vm_spec, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs in start order")             \
-    F(T, ONE, image, image_settings, PH_OPT, 0, 0, "of the driver image")
+    F(T, ONE, image, image_settings, PH_OPT, 0, 0, "of the driver image")                          \
+    F(T, ONE, shared, shared_settings, PH_OPT, 0, 0, "of the driver shared")                       \
+    F(T, ONE, ocf, ocf_settings, PH_OPT, 0, 0, "of the driver ocf")
 
 #define PH_FIELDS_apply(F, T)                                                                      \
     F(T, MANY, pools, pool_spec, PH_OPT, 0, PH_POOLS_MAX, "the declarations")                      \

@@ -142,6 +142,45 @@ static void stray_settings(struct ph_pool_spec *spec)
 {
     spec->image.file_system = PH_FILE_SYSTEM_XFS;
 }
+static void shared_nothing(struct ph_pool_spec *spec)
+{
+    ph_text_format(spec->driver, 64, "shared");
+}
+static void shared_relative(struct ph_pool_spec *spec)
+{
+    shared_nothing(spec);
+    ph_set_text(&spec->shared.path, "srv");
+}
+static void shared_unfenced(struct ph_pool_spec *spec)
+{
+    shared_nothing(spec);
+    ph_set_text(&spec->shared.path, "/srv");
+}
+static void shared_both(struct ph_pool_spec *spec)
+{
+    shared_unfenced(spec);
+    ph_set_text(&spec->shared.source, "host:/srv");
+}
+static void shared_copies(struct ph_pool_spec *spec)
+{
+    shared_unfenced(spec);
+    spec->copies = 1;
+}
+static void ocf_unnamed(struct ph_pool_spec *spec)
+{
+    ph_text_format(spec->driver, 64, "ocf");
+}
+static void ocf_outside(struct ph_pool_spec *spec)
+{
+    ocf_unnamed(spec);
+    ph_set_text(&spec->ocf.agent, "ocf:..:passwd");
+}
+static void ocf_parameter(struct ph_pool_spec *spec)
+{
+    ocf_unnamed(spec);
+    ph_set_text(&spec->ocf.agent, "ocf:heartbeat:Dummy");
+    add(&spec->ocf.parameters, "=x");
+}
 static void bad_cpu(struct ph_pool_spec *spec)
 {
     spec->cpu = -1;
@@ -292,11 +331,19 @@ static void bad_declarations_change_nothing(void **state)
     } cases[] = {
         {two_names, "pools[1].name", "twice"},
         {bad_name, "pools[1].name", ""},
-        {bad_driver, "pools[1].driver", "there are directory, btrfs and image"},
+        {bad_driver, "pools[1].driver", "there are directory, btrfs, image, shared and ocf"},
         {near_driver, "pools[1].driver", "did you mean \"btrfs\"?"},
         {no_image_size, "pools[1].disk_mib", "8 to 16777216 MiB"},
         {small_xfs, "pools[1].disk_mib", "with xfs needs 300"},
         {stray_settings, "pools[1].image", "its driver is directory"},
+        {shared_nothing, "pools[1].shared", "either a path"},
+        {shared_both, "pools[1].shared.path", "either a path"},
+        {shared_relative, "pools[1].shared.path", "absolute"},
+        {shared_copies, "pools[1].copies", "must be 0"},
+        {shared_unfenced, "pools[1].shared", "node n1 has no fence device"},
+        {ocf_unnamed, "pools[1].ocf.agent", "ocf:PROVIDER:TYPE"},
+        {ocf_outside, "pools[1].ocf.agent", "ocf:PROVIDER:TYPE"},
+        {ocf_parameter, "pools[1].ocf.parameters[0]", "NAME=value"},
         {bad_cpu, "pools[1].cpu", ""},
         {bad_copies, "pools[1].copies", ""},
         {short_loss, "pools[1].max_data_loss_s", "must be at least sync_interval_s (60)"},

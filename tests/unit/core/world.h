@@ -89,12 +89,12 @@ FX void fx_hello(struct fixture *fx, int index)
     struct fx_node *node = &fx->nodes[index];
     struct ph_report reports[FX_POOLS];
     char instance[32], previous[32], boot[16], endpoint[32];
-    char *drivers[] = {(char[]){"directory"}, (char[]){"process"}};
+    char *drivers[] = {(char[]){"directory"}, (char[]){"process"}, (char[]){"shared"}};
     struct ph_hello hello = {.instance = instance,
         .previous = previous,
         .boot_id = boot,
         .endpoint = endpoint,
-        .drivers = {2, drivers},
+        .drivers = {3, drivers},
         .cpu = 4000,
         .memory_mib = 4096,
         .disk_mib = 100000,
