@@ -125,6 +125,8 @@ static void print_node(struct ph_cli *cli, const struct ph_node_view *node)
     else
         printf(
             "%-12sthe manager and %lld of them may fail together\n", "", (long long)node->survives);
+    printf("%-12s%s\n", "fencing",
+        node->fencing ? ph_safe(text, sizeof(text), node->fencing) : "no fence device");
     printf("%-12s%lld\n", "failures", (long long)node->failures);
     if (node->job)
         printf("%-12s%lld\n", "job", (long long)node->job);

@@ -105,6 +105,20 @@ static void device_say(
             ph_enum_word(&ph_enum_power_state, (int)row->power), age_s < 0 ? 0 : age_s);
 }
 
+void core_view_fencing(struct ph_core *core, const struct core_node *node, char **out)
+{
+    char text[3 * PH_NAME_BYTES_MAX + 64];
+    struct core_names names = {0};
+
+    if (node->fencing == NULL || node->fencing->count == 0)
+        return;
+    for (size_t i = 0; i < node->fencing->count; i++) {
+        device_say(core, node->fencing->devices[i], text, sizeof text);
+        core_names_add(&names, text);
+    }
+    core_copy_text(core, out, core_names_said(&names));
+}
+
 void core_find_fencing(struct core_doctor *doctor)
 {
     const struct ph_core *core = doctor->core;

@@ -28,6 +28,8 @@ const char *core_names_said(struct core_names *names); /* call once, when all ar
 
 /* ---- views ---- */
 /* A zeroed view is filled. The caller owns it. */
+/* "node/device from where: on 12 s ago", of each of its fence devices (fence_view.c) */
+void core_view_fencing(struct ph_core *core, const struct core_node *node, char **out);
 void core_view_node(struct ph_core *core, const struct core_node *node, struct ph_node_view *view);
 void core_view_pool(
     struct ph_core *core, const struct core_pool *pool, bool whole, struct ph_pool_view *view);

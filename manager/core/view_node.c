@@ -65,6 +65,7 @@ void core_view_node(struct ph_core *core, const struct core_node *node, struct p
     view->takeover_ms = (int64_t)core_node_wait_ms(core, node);
     core_set_text(core, &view->held, "%s", core_text(core_node_held(core, node)));
     node_reason(core, node, &view->reason);
+    core_view_fencing(core, node, &view->fencing);
     core_copy_texts(core, &view->witnesses, &node->voters.witnesses);
     view->survives = core_voters_survive(node);
 }

@@ -108,6 +108,8 @@ fencing:
         applied = self.declare(where)
         self.assertEqual(applied["added"], 1)
         await_("the device is tested by itself", lambda: c.cli("fence", "show", "n1")[0]["power"] == "on")
+        self.assertIn(f"n1/power from {where}: on", c.node("n1")["fencing"])
+        self.assertEqual(c.node("n2").get("fencing", ""), "")
         pids = self.hang()
         began = time.monotonic()
         await_("all are elsewhere", self.elsewhere, 12)
