@@ -98,6 +98,8 @@ PH_CLI_RUN(node_drain);
 PH_CLI_RUN(node_resume);
 PH_CLI_RUN(node_fence);
 PH_CLI_RUN(node_retire);
+PH_CLI_RUN(driver_list);
+PH_CLI_RUN(driver_show);
 PH_CLI_RUN(fence_list);
 PH_CLI_RUN(fence_show);
 PH_CLI_RUN(fence_apply);

@@ -21,26 +21,33 @@ struct ph_probe {
     bool done;
     struct ph_mailbox *mailbox;
     char directory[PATH_MAX];
-    struct ph_texts drivers;
+    struct ph_texts drivers, missing;
 };
 
-static int drivers_find(const char *directory, struct ph_texts *drivers)
+static int driver_note(struct ph_probe *probe, const char *name, bool works, const char *why)
+{
+    char text[PH_TEXT_BYTES_MAX];
+    if (works)
+        return ph_texts_add(&probe->drivers, name);
+    ph_log(PH_LOG_INFO, "driver_unavailable", "driver=%s reason=%s", name, why);
+    ph_text_format(text, sizeof text, "%s: %s", name, why);
+    return ph_texts_add(&probe->missing, text);
+}
+
+static int drivers_find(struct ph_probe *probe)
 {
     int rv = 0;
-    struct ph_error why;
     for (size_t i = 0; rv == 0 && ph_pool_drivers[i]; i++) {
-        if (ph_pool_drivers[i]->probe(directory, &why) == 0)
-            rv = ph_texts_add(drivers, ph_pool_drivers[i]->name);
-        else
-            ph_log(PH_LOG_INFO, "driver_unavailable", "driver=%s reason=%s",
-                ph_pool_drivers[i]->name, why.message);
+        struct ph_error why = {.code = PH_OK};
+        bool works = ph_pool_drivers[i]->probe(probe->directory, &why) == 0;
+        rv = driver_note(probe, ph_pool_drivers[i]->name, works, why.message);
     }
     for (size_t i = 0; rv == 0 && ph_work_drivers[i]; i++) {
-        if (ph_work_drivers[i]->probe(&why) == 0)
-            rv = ph_texts_add(drivers, ph_work_drivers[i]->name);
-        else
-            ph_log(PH_LOG_INFO, "driver_unavailable", "driver=%s reason=%s",
-                ph_work_drivers[i]->name, why.message);
+        struct ph_error why = {.code = PH_OK};
+        const char *name = ph_work_drivers[i]->name;
+        bool works = ph_work_drivers[i]->probe(&why) == 0;
+        if (ph_pool_driver_find(name) == NULL) /* ocf is both, and was noted */
+            rv = driver_note(probe, name, works, why.message);
     }
     return rv;
 }
@@ -48,7 +55,7 @@ static int drivers_find(const char *directory, struct ph_texts *drivers)
 static void *probe_run(void *argument)
 {
     struct ph_probe *probe = argument;
-    ph_assert(drivers_find(probe->directory, &probe->drivers) == 0);
+    ph_assert(drivers_find(probe) == 0);
     pthread_mutex_lock(&probe->lock);
     probe->done = true;
     pthread_cond_signal(&probe->ended);
@@ -96,6 +103,8 @@ static bool probe_take(struct ph_shell *shell)
     pthread_join(shell->probe_thread, NULL);
     ph_texts_fini(&shell->facts.drivers);
     shell->facts.drivers = probe->drivers;
+    ph_texts_fini(&shell->facts.drivers_missing);
+    shell->facts.drivers_missing = probe->missing;
     pthread_cond_destroy(&probe->ended);
     pthread_mutex_destroy(&probe->lock);
     free(probe);

@@ -219,10 +219,12 @@ static void node_facts(struct ph_core *core, struct core_node *node, const struc
     bool guarded = fact_number(&row->watchdog_ms, hello->watchdog_ms);
 
     offers |= fact_texts(core, &row->drivers, &hello->drivers);
+    bool missing = fact_texts(core, &row->drivers_missing, &hello->drivers_missing);
+
     offers |= fact_number(&row->cpu, hello->cpu);
     offers |= fact_number(&row->memory_mib, hello->memory_mib);
     offers |= fact_number(&row->disk_mib, hello->disk_mib);
-    changed = endpoint | offers;
+    changed = endpoint | offers | missing;
     changed |= fact_text(core, &row->version, hello->version);
     changed |= fact_text(core, &row->boot_id, hello->boot_id);
     guarded |= row->kills_by != hello->kills_by;

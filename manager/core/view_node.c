@@ -45,6 +45,7 @@ void core_view_node(struct ph_core *core, const struct core_node *node, struct p
     view->generation = row->generation;
     core_copy_texts(core, &view->labels, &row->labels);
     core_copy_texts(core, &view->drivers, &row->drivers);
+    core_copy_texts(core, &view->drivers_missing, &row->drivers_missing);
     core_copy_text(core, &view->endpoint, row->endpoint);
     core_copy_text(core, &view->version, row->version);
     view->cpu = row->cpu;

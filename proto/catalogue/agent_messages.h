@@ -92,7 +92,8 @@
     F(T, INT, watchdog_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "time-out read back from the watchdog the guard feeds; 0: none") \
     F(T, ENUM, kills_by, kill_means, PH_OPT, 0, 0, "how pools are killed here")                    \
     F(T, TEXT, guard_note, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what the guard lacks of what is configured, for doctor") \
-    F(T, INT, voters, none, PH_OPT, 0, PH_VERSION_MAX, "version of the voter set it goes by; 0: none")
+    F(T, INT, voters, none, PH_OPT, 0, PH_VERSION_MAX, "version of the voter set it goes by; 0: none") \
+    F(T, TEXTS, drivers_missing, none, PH_OPT, 0, 64, "those that do not work here, each as NAME: and then with why and what would help")
 
 #define PH_FIELDS_welcome(F, T)                                                                    \
     F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \

@@ -180,7 +180,8 @@
     F(T, TEXT, held, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why time alone would not free its pools; empty: it would") \
     F(T, TEXTS, witnesses, none, PH_OPT, 0, PH_WITNESSES_MAX, "who extend its lease while the manager is silent") \
     F(T, INT, survives, none, PH_OPT, -1, PH_WITNESSES_MAX, "of these so many may fail besides the manager; -1: not even the manager") \
-    F(T, TEXT, fencing, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "its fence devices, and what each said last; empty: it has none")
+    F(T, TEXT, fencing, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "its fence devices, and what each said last; empty: it has none") \
+    F(T, TEXTS, drivers_missing, none, PH_OPT, 0, 64, "those that do not work there, each with why and what would help")
 
 #define PH_FIELDS_copy_view(F, T)                                                                  \
     F(T, NAME, node, none, PH_KEY, 1, 63, "where")                                                 \

@@ -28,7 +28,8 @@
     F(T, INT, watchdog_ms, none, PH_OPT, 0, PH_LEASE_MS_MAX, "time-out of the watchdog its guard feeds; 0: none") \
     F(T, ENUM, kills_by, kill_means, PH_OPT, 0, 0, "how its pools are killed")                     \
     F(T, TEXT, guard_note, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "what its guard lacks of what is configured") \
-    F(T, BOOL, stuck, none, PH_OPT, 0, 0, "it said of a pool that something cannot be stopped")
+    F(T, BOOL, stuck, none, PH_OPT, 0, 0, "it said of a pool that something cannot be stopped") \
+    F(T, TEXTS, drivers_missing, none, PH_OPT, 0, 64, "those that do not work there, each with why and what would help")
 
 #define PH_FIELDS_pool(F, T)                                                                       \
     F(T, NAME, name, none, PH_KEY, 1, 63, "the pool's name")                                       \
