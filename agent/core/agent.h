@@ -71,7 +71,6 @@ struct ph_agent_lease {
     int64_t beat_ms, lease_ms, stop_ms;
     uint64_t beat_due_ms;
     int64_t beat_number;
-    uint64_t answered_ms; /* when the newest beat that was granted was sent */
     struct {
         int64_t number;
         uint64_t boot_ms;
@@ -274,7 +273,7 @@ void ph_agent_on_facts(struct ph_agent *agent, const struct ph_hello *facts);
 /* Sends what is due: a hello, a beat, a request to be drained. */
 void ph_agent_speak(struct ph_agent *agent);
 void ph_agent_want_hello(struct ph_agent *agent);
-/* The beat sent at boot_ms was granted. */
+/* The beat sent at boot_ms was granted: the next one has time. */
 void ph_agent_beat_answered(struct ph_agent *agent, int64_t number, uint64_t boot_ms);
 uint64_t ph_agent_speak_wake_ms(const struct ph_agent *agent);
 

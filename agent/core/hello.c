@@ -106,17 +106,14 @@ static void send_beat(struct ph_agent *agent)
     ph_agent_send(agent, PH_MSG_BEAT, &beat, true);
     /* Without an answer by half the period the next one is due: a lease outlives ten losses in a row instead
      * of five. For as long as a lease only, so that a manager that is away is not beaten twice as often. */
-    bool lately = lease->answered_ms != 0 && lease->lease_ms > 0 &&
-                  agent->now_ms < lease->answered_ms + (uint64_t)lease->lease_ms;
+    bool lately = lease->granted_ms != 0 && lease->lease_ms > 0 &&
+                  agent->now_ms < lease->granted_ms + (uint64_t)lease->lease_ms;
     lease->beat_due_ms = agent->now_ms + beat_period_ms(agent) / (lately ? 2 : 1);
 }
 
 void ph_agent_beat_answered(struct ph_agent *agent, int64_t number, uint64_t boot_ms)
 {
     struct ph_agent_lease *lease = &agent->lease;
-    if (boot_ms > lease->answered_ms) {
-        lease->answered_ms = boot_ms;
-    }
     if (number == lease->beat_number) {
         lease->beat_due_ms = boot_ms + beat_period_ms(agent);
     }

@@ -25,6 +25,10 @@ static void perform(struct sim *sim, int index, struct sim_out *out)
         }
         sim_send(sim, index, SIM_MANAGER, out->type, out->value);
         break;
+    case PH_AF_SEND_PEER:
+        sim_trace(sim, node->name, "says %s to %s", ph_messages[out->type].type, out->node);
+        sim_send(sim, index, sim_node_index(sim, out->node), out->type, out->value);
+        break;
     case PH_AF_LEASE:
         sim_guard_lease(sim, index, out->generation, out->deadline_ms);
         break;
@@ -50,7 +54,9 @@ static void perform(struct sim *sim, int index, struct sim_out *out)
 
 void sim_agent_save(struct sim *sim, struct sim_node *node, const struct sim_out *out)
 {
-    struct sim_table *table = out->record == &ph_record_meta ? &node->metas : &node->assignments;
+    struct sim_table *table = out->record == &ph_record_meta      ? &node->metas
+                              : out->record == &ph_record_witness ? &node->witnesses
+                                                                  : &node->assignments;
     if (out->kind == SIM_REMOVE) {
         sim_table_remove(table, out->value);
     } else {
@@ -203,6 +209,7 @@ static bool take_effects(struct sim *sim, int index)
             .number = effect->number,
             .generation = effect->generation,
             .deadline_ms = effect->deadline_ms};
+        memcpy(out.node, effect->peer, sizeof(out.node));
         effect->value = NULL;
         effect->task = NULL;
         if (effect->at_once) {
@@ -340,6 +347,7 @@ void sim_agent_start(struct sim *sim, int index)
     sim_trace(sim, node->name, "agent starts as %s", node->instance);
     load(sim, node, &node->metas);
     load(sim, node, &node->assignments);
+    load(sim, node, &node->witnesses);
     load_disks(sim, node);
     struct ph_agent_event ready = {.kind = PH_AE_GUARD_READY,
         .generation = node->page_generation,

@@ -183,6 +183,15 @@ void sim_check_kept(
         }
         return;
     }
+    if (record == &ph_record_witness) {
+        const struct ph_witness *promise = row,
+                                *made = sim_table_get(&node->witnesses, promise->node);
+        if (made != NULL && promise->promised < made->promised) {
+            sim_fail(sim, "%s forgets what it promised of %s: version %lld", node->name,
+                promise->node, (long long)made->promised);
+        }
+        return;
+    }
     const struct ph_assignment *kept = row;
     const struct ph_assignment *old = sim_table_get(&node->assignments, kept->pool);
     if (old != NULL && (kept->epoch < old->epoch || kept->term < old->term)) {

@@ -11,7 +11,7 @@ static struct sim_table *table_of(struct sim_manager *manager, const struct ph_r
 {
     struct sim_table *tables[] = {&manager->nodes, &manager->pools, &manager->vms,
         &manager->replicas, &manager->jobs, &manager->identities, &manager->metas,
-        &manager->fence_devices};
+        &manager->fence_devices, &manager->voter_sets};
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         if (tables[i]->record == record) {
             return tables[i];
@@ -324,6 +324,7 @@ void sim_manager_start(struct sim *sim)
         sim_fail(sim, "the manager's core cannot be made");
     }
     load(sim, &manager->nodes);
+    load(sim, &manager->voter_sets);
     load(sim, &manager->pools);
     load(sim, &manager->vms);
     load(sim, &manager->replicas);
@@ -353,7 +354,7 @@ void sim_manager_fini(struct sim *sim)
     ph_core_destroy(&manager->core);
     struct sim_table *tables[] = {&manager->nodes, &manager->pools, &manager->vms,
         &manager->replicas, &manager->jobs, &manager->identities, &manager->metas,
-        &manager->fence_devices};
+        &manager->fence_devices, &manager->voter_sets};
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         sim_table_fini(tables[i]);
     }

@@ -35,11 +35,10 @@ static void hear_as_manager(struct sim *sim, int from, const struct message *mes
 
 static void hear_as_agent(struct sim *sim, int node, int from, const struct message *message)
 {
-    if (from != SIM_MANAGER) {
-        sim_fail(sim, "agents have nothing to say to each other yet");
-    }
-    struct ph_agent_event in = {
-        .kind = PH_AE_MESSAGE, .type = message->type, .body = message->body};
+    struct ph_agent_event in = {.kind = from == SIM_MANAGER ? PH_AE_MESSAGE : PH_AE_PEER_MESSAGE,
+        .sender = from == SIM_MANAGER ? NULL : sim->nodes[from].name,
+        .type = message->type,
+        .body = message->body};
     sim_agent_step(sim, node, &in);
 }
 

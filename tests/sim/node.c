@@ -95,6 +95,7 @@ void sim_node_lose_disk(struct sim *sim, int index)
     sim_trace(sim, node->name, "has lost its disk");
     sim_table_fini(&node->metas);
     sim_table_fini(&node->assignments);
+    sim_table_fini(&node->witnesses);
     node->term_seen = 0;
     memset(node->disks, 0, sizeof(node->disks));
     for (int i = 0; i < sim->pool_count; i++) {
@@ -111,4 +112,5 @@ void sim_node_fini(struct sim *sim, int index)
     ph_agent_effects_fini(&node->effects);
     sim_table_fini(&node->metas);
     sim_table_fini(&node->assignments);
+    sim_table_fini(&node->witnesses);
 }

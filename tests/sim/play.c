@@ -98,6 +98,16 @@ static void make_manager(struct sim *sim)
     manager->identities.record = &ph_record_identity;
     manager->metas.record = &ph_record_meta;
     manager->fence_devices.record = &ph_record_fence_device;
+    manager->voter_sets.record = &ph_record_voter_set;
+    for (int i = 0; i < sim->node_count; i++) { /* enrolled, as everybody before a first hello */
+        struct ph_node row = {0};
+        (void)ph_text_format(row.name, sizeof(row.name), "%s", sim->nodes[i].name);
+        if (ph_set_text(&row.public_key, sim->nodes[i].name) != 0) {
+            abort();
+        }
+        sim_table_save(&manager->nodes, &row);
+        ph_record_fini(&ph_record_node, &row);
+    }
     sim_clock_boot(sim, &manager->clock, &manager->random);
     manager->crash_after = -1;
     sim_manager_start(sim);
@@ -120,6 +130,7 @@ static void make_world(struct sim *sim)
         node->random = sim_hash(sim->schedule->seed, 'n', (uint64_t)i);
         node->metas.record = &ph_record_meta;
         node->assignments.record = &ph_record_assignment;
+        node->witnesses.record = &ph_record_witness;
         node->crash_after = -1;
     }
     make_manager(sim);

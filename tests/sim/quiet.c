@@ -45,6 +45,13 @@ static bool agent_quiet(const struct sim *sim, const struct sim_node *node)
            (uint64_t)lease->lease_ms == sim->config.timing.lease_ms;
 }
 
+/* It has been told its witnesses, or has none and serves nobody. */
+static bool voters_known(const struct core_node *known)
+{
+    return (known->voters.version == 0 && known->served.count == 0) ||
+           (known->list_check != 0 && known->list_check == known->list_taken);
+}
+
 static bool granted_quietly(const struct ph_core *core, const struct sim_node *node)
 {
     const struct core_node *known = core_find_node(core, node->name);
@@ -54,7 +61,8 @@ static bool granted_quietly(const struct ph_core *core, const struct sim_node *n
            strcmp(known->instance, node->instance) == 0 &&
            known->takeover_ms == core->takeover_ms && known->dead_ms >= known->settled_ms &&
            known->heard_number == node->agent->lease.beat_number &&
-           known->granted_ms == known->beat_ms && core->term == node->agent->lease.term;
+           known->granted_ms == known->beat_ms && known->confirmed && voters_known(known) &&
+           core->term == node->agent->lease.term;
 }
 
 /* It is off, and the manager has drawn its conclusions. */
@@ -70,7 +78,7 @@ static bool all_quiet(const struct sim *sim)
     const struct ph_core *core = manager->core;
     if (sim->beats_under_way > 0 || sim->now_us < sim->trouble_until_us || core == NULL ||
         manager->outbox.count > 0 || manager->crash_after >= 0 || core->outdated ||
-        core->attention || core->dirty_count > 0 || core->order_count > 0 ||
+        core->attention || core->voters_due || core->dirty_count > 0 || core->order_count > 0 ||
         core->wanting_next < core->wanting_count || core->suspect_count > 0) {
         return false;
     }
@@ -85,15 +93,18 @@ static bool all_quiet(const struct sim *sim)
     return true;
 }
 
-/* When an agent's core wants to be woken, but for beats and the end of the lease. */
+/* When an agent's core wants to be woken, but for beats, the end of the lease and the manager's silence. */
 static uint64_t agent_due_ms(struct ph_agent *agent)
 {
     struct ph_agent_lease *lease = &agent->lease;
     uint64_t beat_due_ms = lease->beat_due_ms, deadline_ms = lease->deadline_ms;
+    uint64_t granted_ms = lease->granted_ms; /* from which witnesses would be asked */
     lease->beat_due_ms = lease->deadline_ms = PH_NEVER;
+    lease->granted_ms = PH_NEVER / 2;
     uint64_t due_ms = ph_agent_next_deadline_ms(agent);
     lease->beat_due_ms = beat_due_ms;
     lease->deadline_ms = deadline_ms;
+    lease->granted_ms = granted_ms;
     return due_ms;
 }
 
@@ -207,7 +218,7 @@ static void set_agent(struct sim *sim, struct sim_node *node, const struct round
             last->boot_ms - (uint64_t)(last->number - number) * (uint64_t)lease->beat_ms;
     }
     lease->beat_number = last->number;
-    lease->answered_ms = last->boot_ms;
+    lease->granted_ms = last->boot_ms;
     lease->beat_due_ms = last->boot_ms + (uint64_t)lease->beat_ms;
     lease->deadline_ms = last->boot_ms + (uint64_t)lease->lease_ms;
     node->page_deadline_ms = lease->deadline_ms;

@@ -179,7 +179,7 @@ struct sim_node {
     uint64_t crash_for_us;
     struct ph_agent_effects effects;
     struct sim_outbox outbox;
-    struct sim_table metas, assignments;
+    struct sim_table metas, assignments, witnesses;
     int64_t term_seen; /* highest that it made durable */
     struct sim_disk disks[SIM_POOLS_MAX];
     struct sim_task *tasks[SIM_TASKS];
@@ -197,7 +197,8 @@ struct sim_manager {
     uint64_t paused_until_us, stall_until_us, full_until_us;
     struct ph_effects effects;
     struct sim_outbox outbox;
-    struct sim_table nodes, pools, vms, replicas, jobs, identities, metas, fence_devices;
+    struct sim_table nodes, pools, vms, replicas, jobs, identities, metas, fence_devices,
+        voter_sets;
     int64_t last_event_id, last_job_id;
     uint64_t last_request;
 };
