@@ -178,8 +178,10 @@ void core_promise(struct ph_core *core, const struct ph_event_in *in)
         return;
     }
     promise = find(node, in->sender);
-    if (promise == NULL && node->promise_count < PH_WITNESSES_MAX * 2 + 1)
+    if (promise == NULL && node->promise_count < PH_WITNESSES_MAX * 2 + 1) {
         promise = &node->promises[node->promise_count++];
+        *promise = (struct core_promise){0}; /* what was promised of an earlier version is void */
+    }
     if (promise == NULL || promise->promised)
         return;
     wait_ms = takeover_ms(core, node);

@@ -307,6 +307,34 @@ static void made_up_promises_prove_nothing(void **state)
     fx_free(fx);
 }
 
+/* A witness promised, the node was heard again, and another one promises: the first promise is void. */
+static void promises_of_before_are_void(void **state)
+{
+    struct fixture *fx = cluster(3, 14);
+    struct ph_promise promise = {.node = "n1", .promised = true, .ago_ms = 1000000};
+    struct ph_event_in event = {.kind = PH_EV_MESSAGE, .type = PH_MSG_PROMISE, .body = &promise};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        fx_node(fx, "n1")->cut = true;
+        fx_run(fx, 1500);
+        assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_SUSPECT);
+        promise.voters = voters(fx, "n1")->version;
+        event.sender = voters(fx, "n1")->witnesses.items[i];
+        fx_step(fx, &event);
+        fx_step(fx, &event); /* witnesses are asked until they have answered */
+        if (i == 0) {
+            fx_node(fx, "n1")->cut = false;
+            fx_run(fx, 2000);
+            assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_ONLINE);
+        }
+    }
+    fx_run(fx, 8000);
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_SUSPECT);
+    assert_string_equal(fx_active_on(fx, "on-n1"), "n1");
+    fx_free(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +350,7 @@ int main(void)
         cmocka_unit_test(an_old_inventory_trusts_no_set),
         cmocka_unit_test(other_failure_domains_come_first),
         cmocka_unit_test(made_up_promises_prove_nothing),
+        cmocka_unit_test(promises_of_before_are_void),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
