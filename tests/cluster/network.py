@@ -67,6 +67,11 @@ def within_limit(condition, limit_s=10):
     return True
 
 
+def mounted(path):
+    """os.path.ismount() does not see a directory that is mounted onto itself."""
+    return any(line.split()[4] == str(path) for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines())
+
+
 def kill_cgroup(path):
     """Kills everything in it and waits until it is empty."""
     try:
@@ -89,7 +94,7 @@ def remove(record):
     group = pathlib.Path(record["cgroup"])
     tried(kill_cgroup, group)
     for mount in reversed(record["mounts"]):
-        while os.path.ismount(mount) and not problems:
+        while mounted(mount) and not problems:
             tried(command, "umount", "-l", mount)
     for name in record["namespaces"]:
         if (NAMESPACES / name).exists():

@@ -3,7 +3,6 @@
 Each is skipped without root. The random mix of all of them is tests/cluster/run --faults.
 """
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -134,7 +133,7 @@ class Leftovers(unittest.TestCase):
 
     def assert_nothing_is_left(self, path, record):
         self.assertEqual([name for name in record["namespaces"] if (network.NAMESPACES / name).exists()], [])
-        self.assertEqual([mount for mount in record["mounts"] if os.path.ismount(mount)], [])
+        self.assertEqual([mount for mount in record["mounts"] if network.mounted(mount)], [])
         self.assertFalse(pathlib.Path(record["cgroup"]).exists())
         self.assertFalse(path.exists())
 
@@ -152,7 +151,7 @@ class Leftovers(unittest.TestCase):
 
     def test_of_a_run_that_was_killed(self):
         """The next one removes it, and leaves alone what belongs to a run that is still there."""
-        program = ("import network, pathlib, subprocess, time; n = network.Network(); n.mount(n.dir / 'disk', '1m'); n.address('n1', 1); n.address('n2', 2);"
+        program = ("import network, pathlib, subprocess, time; n = network.Network(); n.mount(n.dir / 'disk', '1m'); (n.dir / 'closed').mkdir(); n.read_only(n.dir / 'closed'); n.address('n1', 1); n.address('n2', 2);"
                    "subprocess.Popen(n.within('n1', ['sleep', '600'])); print(flush=True); time.sleep(600)")
         process, path, record = self.begin("-c", program)
         group = pathlib.Path(record["cgroup"])
