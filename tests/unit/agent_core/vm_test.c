@@ -1,5 +1,7 @@
 #include "world.h"
 
+#include "agent/core/agent.h"
+
 static void setup(struct world *world)
 {
     world_new(world);
@@ -233,6 +235,95 @@ static void test_end_before_its_start_is_told(void **state)
     world_destroy(&world);
 }
 
+/* A halted VM is stopped, is not started by anything, and starts when it is let go. */
+static void test_halted(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world);
+    struct world_order order = {.vms = {"a", "b"}, .epoch = 1, .kind = PH_ORDER_ACTIVATE};
+    world_activate(&world, "p", 1, &order);
+    order.halted = "a";
+    world_order(&world, "p", &order);
+    assert_non_null(world_task(&world, "p", PH_TASK_VM_STOP, "a"));
+    assert_int_equal(world_task_count(&world), 1);
+    world_done(&world, "p", PH_TASK_VM_STOP, "a", 0);
+    assert_int_equal(world_vm_state(&world, "a"), PH_VM_STOPPED);
+    assert_int_equal(world_vm_state(&world, "b"), PH_VM_RUNNING);
+    world_run(&world, 120000, 1);
+    assert_int_equal(world_task_count(&world), 0);
+
+    /* Nor by another activation, whose VMs all begin anew. */
+    order.epoch = 2;
+    order.kind = PH_ORDER_DEACTIVATE;
+    world_order(&world, "p", &order);
+    world_done(&world, "p", PH_TASK_VM_STOP, "b", 0);
+    while (world_task_count(&world) > 0) {
+        struct ph_task *task = world_task(&world, "p", PH_TASK_KILL, NULL);
+        world_done(&world, "p", task != NULL ? PH_TASK_KILL : PH_TASK_DEACTIVATE, NULL, 0);
+    }
+    order.epoch = 3;
+    order.kind = PH_ORDER_ACTIVATE;
+    world_order(&world, "p", &order);
+    world_done(&world, "p", PH_TASK_ACTIVATE, NULL, 0);
+    assert_null(world_task(&world, "p", PH_TASK_VM_START, "a"));
+    world_done(&world, "p", PH_TASK_VM_START, "b", 0);
+
+    order.halted = NULL;
+    world_order(&world, "p", &order);
+    assert_non_null(world_task(&world, "p", PH_TASK_VM_START, "a"));
+    world_destroy(&world);
+}
+
+/* One that ends by itself just when it is halted is not backed off and started again. */
+static void test_halted_and_ended(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world);
+    struct world_order order = {.vms = {"a"}, .epoch = 1, .kind = PH_ORDER_ACTIVATE};
+    world_activate(&world, "p", 1, &order);
+    world_vm_ended(&world, "p", "a", 1);
+    assert_int_equal(world_vm_state(&world, "a"), PH_VM_BACKOFF);
+    order.halted = "a";
+    world_order(&world, "p", &order);
+    assert_int_equal(world_vm_state(&world, "a"), PH_VM_STOPPED);
+    world_run(&world, 120000, 1);
+    assert_int_equal(world_task_count(&world), 0);
+    world_destroy(&world);
+}
+
+/* What a driver sees of a VM is reported while that very process runs, and no longer. */
+static void test_seen(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world);
+    world_activate(&world, "p", 1, &(struct world_order){.vms = {"a"}});
+    struct ph_agent_vm *vm = ph_agent_vm_find(ph_agent_pool_get(world.agent, "p"), "a");
+    char guest[] = "running";
+    struct ph_vm_report seen = {
+        .name = "a", .state = PH_VM_RUNNING, .guest = guest, .memory_used_mib = 9};
+    struct ph_agent_event event = {
+        .kind = PH_AE_VM_SEEN, .pool = "p", .vm = "a", .pid = vm->pid + 1, .body = &seen};
+    world_step(&world, &event);
+    assert_null(world_sent(&world, PH_MSG_REPORT)); /* of a process that is not this one */
+    event.pid = vm->pid;
+    world_step(&world, &event);
+    const struct ph_report *report = world_sent(&world, PH_MSG_REPORT);
+    assert_non_null(report);
+    assert_string_equal(report->vms.items[0].guest, "running");
+    assert_int_equal(report->vms.items[0].memory_used_mib, 9);
+    world_step(&world, &event);
+    assert_null(world_sent(&world, PH_MSG_REPORT)); /* nothing new */
+    world_vm_ended(&world, "p", "a", 0);
+    report = world_sent(&world, PH_MSG_REPORT);
+    assert_non_null(report);
+    assert_null(report->vms.items[0].guest);
+    assert_int_equal(report->vms.items[0].memory_used_mib, 0);
+    world_destroy(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +336,9 @@ int main(void)
         cmocka_unit_test(test_change_of_a_change),
         cmocka_unit_test(test_stop_that_fails_while_active),
         cmocka_unit_test(test_end_before_its_start_is_told),
+        cmocka_unit_test(test_halted),
+        cmocka_unit_test(test_halted_and_ended),
+        cmocka_unit_test(test_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

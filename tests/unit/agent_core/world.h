@@ -376,6 +376,7 @@ struct world_order {
     int64_t epoch, generation, term, interval_s;
     bool create, data_only;
     const char *vms[4]; /* names; "NAME=word" has the command word */
+    const char *halted; /* the one of them that is; NULL: none */
     enum ph_restart_policy restart;
     const char *peers[4]; /* "!NAME" is required */
     int64_t urgent;
@@ -411,6 +412,7 @@ static inline void world_fill_order(
         (void)snprintf(vm->kind, sizeof(vm->kind), "process");
         (void)ph_texts_add(&vm->command, equal == NULL ? "run" : equal + 1);
         vm->restart = given->restart;
+        vm->halted = given->halted != NULL && strcmp(vm->name, given->halted) == 0;
         vm->position = (int64_t)i;
     }
     for (size_t i = 0; i < 4 && given->peers[i] != NULL; i++) {
