@@ -1,7 +1,7 @@
 /* Real ext4, xfs and btrfs. Needs root, else the program says so. */
 #include "tests/unit/pools/image_mount.h"
 
-#include <sys/ioctl.h>
+#include <pthread.h>
 #include "agent/pools/image.h"
 
 #define N1 (&world.nodes[0])
@@ -341,6 +341,96 @@ static void full_disk(void **state)
     assert_string_equal("one", get(N2, "mount/a"));
 }
 
+static void *cancel_later(void *argument)
+{
+    struct timespec pause = {.tv_nsec = *(long *)argument * 1000000};
+    nanosleep(&pause, NULL);
+    atomic_store(&N1->cancelled, true);
+    return NULL;
+}
+
+/* Cut anywhere, what the holder has is what it had, or all of the new; the next try goes on. */
+static void cut(void **state)
+{
+    static long delays_ms[] = {1, 6, 15, 30, 60, 100};
+    pthread_t thread;
+    (void)state;
+    must_activate(N1, 1, true);
+    for (size_t i = 0; i < sizeof delays_ms / sizeof delays_ms[0]; i++) {
+        put_bytes(N1, "big", 12 * MIB, (unsigned)i);
+        struct ph_pool_data before = inspect(N2);
+        allow(N2, N1, 1);
+        assert_int_equal(0, pthread_create(&thread, NULL, cancel_later, &delays_ms[i]));
+        int rv = copy(N1, N2, 1, false);
+        pthread_join(thread, NULL);
+        atomic_store(&N1->cancelled, false);
+        printf("%s cut after %ld ms: %d, %lld bytes\n", host->type, delays_ms[i], rv,
+            (long long)world.stream_bytes);
+        struct ph_pool_data after = inspect(N2);
+        assert_true(after.copy_sequence == before.copy_sequence ||
+                    after.copy_sequence > before.copy_sequence);
+        assert_true(rv != 0 || after.copy_sequence > before.copy_sequence);
+        if (i % 2 == 1)
+            must_copy(N1, N2, 1, false);
+    }
+    assert_int_equal(0, deactivate(N1, 1));
+    must_copy(N1, N2, 1, true);
+    assert_false(has(N2, "copies/partial-1"));
+    must_activate(N2, 2, false);
+    must_activate(N1, 1, false);
+    same_trees(N1, N2);
+}
+
+/* A crash between a delta that counts and its writing: half of it is in the image, and it is written anew. */
+static void a_delta_is_carried_on(void **state)
+{
+    struct ph_pool_context context = context_of(N2, 1);
+    struct ph_pool_manifest manifest = {.epoch = 0};
+    struct ph_block_map map;
+    struct ph_map_stamp stamp;
+    struct ph_pool_site site;
+    char path[PATH_MAX];
+    static unsigned char block[PH_BLOCK_BYTES_MIN];
+    unsigned char head[PH_RUN_HEAD_BYTES];
+    (void)state;
+    must_activate(N1, 1, true);
+    put_bytes(N1, "big", 4 * MIB, 1);
+    put(N1, "a", "one");
+    must_copy(N1, N2, 1, false);
+    assert_int_equal(0, ph_site_open(&context, PH_SITE_CHANGE, &site, &world.error));
+    assert_int_equal(0, ph_image_map_load(&site, "copies/current/data/map", NULL, &map, &stamp));
+    assert_int_equal(0, ph_site_make(&site, "copies/staging", &world.error));
+    assert_int_equal(0, ph_site_make(&site, "copies/staging/data", &world.error));
+    path_in(N2, "copies/current/data/image", path);
+    int image = open(path, O_RDWR | O_CLOEXEC);
+    path_in(N2, "copies/staging/data/delta", path);
+    int delta = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(sizeof block, pread(image, block, sizeof block, 0));
+    ph_block_run_encode(&(struct ph_block_run){.kind = PH_RUN_DATA, .count = 1}, head);
+    assert_int_equal(sizeof head, write(delta, head, sizeof head));
+    assert_int_equal(sizeof block, write(delta, block, sizeof block));
+    ph_block_run_encode(&(struct ph_block_run){.kind = PH_RUN_END}, head);
+    assert_int_equal(sizeof head, write(delta, head, sizeof head));
+    memset(block, 0xa5, sizeof block); /* the superblock's block: without it nothing is mounted */
+    assert_int_equal(sizeof block, pwrite(image, block, sizeof block, 0));
+    close(image);
+    close(delta);
+    stamp.sequence = 99;
+    assert_int_equal(0, ph_image_map_store(&site, "copies/staging/data/map", NULL, &map, stamp));
+    path_in(N2, "copies/current/manifest", path);
+    assert_int_equal(0, ph_manifest_read(path, "web", &manifest));
+    manifest.sequence = 99;
+    path_in(N2, "copies/staging/manifest", path);
+    assert_int_equal(0, ph_manifest_write(path, &manifest, false));
+    ph_record_fini(&ph_record_pool_manifest, &manifest);
+    ph_block_map_fini(&map);
+    ph_site_close(&site);
+    assert_point(N2, 1, 99, false);
+    must_activate(N2, 2, false);
+    assert_string_equal("one", get(N2, "mount/a"));
+    assert_false(has(N2, "copies/staging"));
+}
+
 static void stale_and_busy(void **state)
 {
     (void)state;
@@ -365,6 +455,8 @@ int main(void)
         TEST(corrupted),
         TEST(grows),
         TEST(full_disk),
+        TEST(cut),
+        TEST(a_delta_is_carried_on),
         TEST(stale_and_busy),
     };
     int failed = 0;
