@@ -75,7 +75,8 @@ static void choice_add(struct choice *choice, const struct core_peer *peer, int6
 static bool reachable(
     const struct core_pool *pool, const struct core_peer *peer, struct choice *choice)
 {
-    bool former = choice->diverged && peer->stored && peer->row.state == PH_REPLICA_DIVERGED;
+    bool former = choice->diverged && peer->stored && peer->row.state == PH_REPLICA_DIVERGED &&
+                  peer->reported && peer->report.data_epoch > 0; /* if its disk is still there */
 
     if (!(core_copy_usable(peer) || former) || strcmp(peer->row.node, pool->row.home) == 0)
         return false;

@@ -49,14 +49,14 @@ static void say(const char *what, const struct sim_stats *stats, double took)
         "%s: %.1f simulated hours, %.0f hours/s; faults %llu (%.1f an hour), commands %llu; "
         "crashes %llu, lease-ends %llu, take-overs %llu, moves %llu, drained %llu; lost writes "
         "%llu "
-        "(avoidable %llu); steps %llu, beats skipped %llu\n",
+        "(avoidable %llu), nodes replaced by hand %llu; steps %llu, beats skipped %llu\n",
         what, hours, hours / (took > 0 ? took : 1e-9), (unsigned long long)stats->faults,
         (double)stats->faults * each, (unsigned long long)stats->commands,
         (unsigned long long)stats->crashes, (unsigned long long)stats->lease_ends,
         (unsigned long long)stats->takeovers, (unsigned long long)stats->moves,
         (unsigned long long)stats->drains, (unsigned long long)stats->losses,
-        (unsigned long long)stats->avoidable, (unsigned long long)stats->steps,
-        (unsigned long long)stats->skipped_beats);
+        (unsigned long long)stats->avoidable, (unsigned long long)stats->replaced,
+        (unsigned long long)stats->steps, (unsigned long long)stats->skipped_beats);
 }
 
 /* One seed: made, and written down, shrunk or played. */

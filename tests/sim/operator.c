@@ -287,3 +287,22 @@ void sim_operator_tidy(struct sim *sim)
         }
     }
 }
+
+/* Nobody can prove that nothing runs on a node that has lost its memory, when its witnesses cannot be known
+ * either: a person switches it off, says so, and switches it on again. */
+void sim_operator_replace(struct sim *sim)
+{
+    for (int i = 0; i < sim->node_count; i++) {
+        const struct ph_node *row = sim_table_get(&sim->manager.nodes, sim->nodes[i].name);
+        if (row == NULL || row->state != PH_NODE_SUSPECT) {
+            continue;
+        }
+        if (sim->nodes[i].powered) {
+            sim_trace(sim, "operator", "switches %s off", row->name);
+            sim->stats.replaced++;
+            sim_node_power_off(sim, i, 90 * (uint64_t)SIM_SECOND);
+        } else {
+            fence_node(sim, i);
+        }
+    }
+}

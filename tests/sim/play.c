@@ -167,6 +167,9 @@ static void calm(struct sim *sim)
     run_until(sim, sim->now_us + 60 * (uint64_t)SIM_SECOND);
     do {
         sim_operator_tidy(sim);
+        if (sim->now_us > began_us + 300 * (uint64_t)SIM_SECOND) {
+            sim_operator_replace(sim);
+        }
         run_until(sim, sim->now_us + 30 * (uint64_t)SIM_SECOND);
     } while (sim->now_us < began_us + limit_us && !sim_settled(sim, why, sizeof(why)));
     sim_check_settled(sim);

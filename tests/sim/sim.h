@@ -231,7 +231,8 @@ struct sim_link {
 
 struct sim_stats {
     uint64_t real_us, steps, messages, skipped_beats, faults, commands;
-    uint64_t takeovers, moves, drains, lease_ends, pool_stops, crashes, losses, avoidable, orders;
+    uint64_t takeovers, moves, drains, lease_ends, pool_stops, crashes, losses, avoidable, orders,
+        replaced;
 };
 
 struct sim {
@@ -341,6 +342,7 @@ void sim_operate(struct sim *sim, const struct sim_item *item);
 void sim_operator_answer(
     struct sim *sim, uint64_t request, enum ph_message_type type, const void *body);
 void sim_operator_tidy(struct sim *sim);    /* puts right what only a person can */
+void sim_operator_replace(struct sim *sim); /* nodes of which nothing can be proven */
 void sim_operator_declare(struct sim *sim); /* every pool, once, at the first start */
 
 /* ---- fence.c ---- */
