@@ -121,8 +121,10 @@ static const char *element(
     if (!at || at >= to || !(at = strchr(at, '>')))
         return out;
     for (at++; at < to && *at && *at != '<' && used + 1 < size; at++)
-        if (*at != '\n' || (used > 0 && out[used - 1] != ' '))
-            out[used++] = *at == '\n' ? ' ' : *at;
+        if (*at != '\n')
+            out[used++] = *at;
+        else if (used > 0 && out[used - 1] != ' ')
+            out[used++] = ' ';
     out[used] = '\0';
     return out;
 }

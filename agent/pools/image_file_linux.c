@@ -194,7 +194,7 @@ static int read_all(int fd, unsigned char *bytes, size_t count, off_t at)
 int ph_image_walk(int fd, const struct ph_block_map *shape, uint32_t first, uint32_t count,
     const atomic_bool *cancelled, ph_image_visit *visit, void *context)
 {
-    unsigned char *bytes = malloc(shape->block_bytes);
+    unsigned char *bytes = calloc(1, shape->block_bytes);
     off_t data = -1; /* no data from here on before it */
     int rv = bytes == NULL ? -ENOMEM : 0;
     uint32_t end = count > shape->count - first ? shape->count : first + count;
