@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <string.h>
 
-#define LOOK_AT_MOST 512 /* nodes looked at for another failure domain */
+/* Nodes looked at for another failure domain; in larger clusters a set that has none is not looked at
+ * again each time that a node comes. */
+#define LOOK_AT_MOST 512
 
 static const char *text_or_empty(const char *text)
 {
@@ -91,18 +93,31 @@ static void fill(struct ph_core *core, const struct core_node *node, struct ph_t
     }
 }
 
-static void choose(struct ph_core *core, const struct core_node *node, struct ph_texts *set)
+/* Those it has go first, so that a set changes only when something is gained. */
+static void keep(struct ph_core *core, const struct core_node *node, struct ph_texts *set,
+    size_t count, bool apart_only)
 {
-    size_t count = wanted(core, node);
-
     for (size_t i = 0; i < node->voters.witnesses.count && set->count < count; i++) {
         const char *name = node->voters.witnesses.items[i];
+        const struct core_node *other = core_find_node(core, name);
 
-        if (stays(core_find_node(core, name)))
+        if (stays(other) && !ph_texts_contain(set, name) &&
+            (!apart_only || apart(core, node, set, other)))
             add(core, set, name);
     }
+}
+
+/* Whether all are of different failure domains. */
+static bool choose(struct ph_core *core, const struct core_node *node, struct ph_texts *set)
+{
+    size_t count = wanted(core, node), apart_count;
+
+    keep(core, node, set, count, true);
     fill(core, node, set, count, true);
+    apart_count = set->count;
+    keep(core, node, set, count, false);
     fill(core, node, set, count, false);
+    return apart_count == set->count;
 }
 
 /* ---- the set of a node ---- */
@@ -173,12 +188,12 @@ void core_voters_renew(struct ph_core *core, struct core_node *node)
 static void look(struct ph_core *core, struct core_node *node)
 {
     struct ph_texts set = {0};
-    bool short_now;
+    bool all_apart, short_now;
 
     if (node->row.state != PH_NODE_ONLINE || !node->confirmed || !in_force(node))
         return; /* comes again when it is online, or confirms */
-    choose(core, node, &set);
-    short_now = set.count < PH_WITNESSES_MAX;
+    all_apart = choose(core, node, &set);
+    short_now = set.count < PH_WITNESSES_MAX || (!all_apart && core->nodes.count <= LOOK_AT_MOST);
     if (short_now != node->voters_short) {
         node->voters_short = short_now;
         core->voters_short += short_now ? 1 : (size_t)-1;
@@ -243,13 +258,21 @@ void core_voters_forget(struct ph_core *core, struct core_node *node)
         core_remove(core, &ph_record_voter_set, &node->voters);
 }
 
-int64_t core_voters_survive(const struct core_node *node)
+static int64_t survives(const struct ph_texts *witnesses)
 {
-    size_t members = node->voters.witnesses.count + 1;
+    size_t members = witnesses->count + 1;
 
-    if (members == 1 || !in_force(node))
+    if (members == 1 || ph_texts_contain(witnesses, CORE_VOTERS_UNKNOWN))
         return -1;
     return (int64_t)(members - (members / 2 + 1));
+}
+
+int64_t core_voters_survive(const struct core_node *node)
+{
+    int64_t now = survives(&node->voters.witnesses);
+    int64_t before = in_force(node) ? now : survives(&node->voters.before);
+
+    return now < before ? now : before;
 }
 
 /* ---- start ---- */

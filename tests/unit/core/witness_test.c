@@ -269,11 +269,12 @@ static void other_failure_domains_come_first(void **state)
     fx_run(fx, 1000);
     for (int i = 0; i < 3; i++) /* n1, n3 and n5: each in a rack of its own */
         assert_int_equal(voters(fx, fx->nodes[2 * i].name)->witnesses.count, 2);
-    /* Back again, n2 shares n1's rack: the witnesses that n1 has stay, and n2 gets those apart from it. */
+    /* n2 shares n1's rack: it gets those apart from it, and theirs stay as they are. */
     fx_boot(fx, "n2");
     fx_run(fx, 2000);
     assert_int_equal(voters(fx, "n2")->witnesses.count, 2);
     assert_false(ph_texts_contain(&voters(fx, "n2")->witnesses, "n1"));
+    assert_false(ph_texts_contain(&voters(fx, "n1")->witnesses, "n2"));
     fx_free(fx);
 }
 
