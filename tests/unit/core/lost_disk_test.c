@@ -7,6 +7,7 @@ static void lose_disk(struct fixture *fx, const char *node)
     char name[PH_NAME_BYTES_MAX + 1];
 
     memcpy(name, local->name, sizeof name);
+    ph_record_fini(&ph_record_order, &local->order);
     *local = (struct fx_local){0};
     memcpy(local->name, name, sizeof name);
 }
