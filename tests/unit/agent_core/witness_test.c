@@ -3,15 +3,16 @@
 
 static char manager[] = "m1";
 
-static void peer_message(struct world *world, const char *sender, enum ph_message_type type,
-    const void *body)
+static void peer_message(
+    struct world *world, const char *sender, enum ph_message_type type, const void *body)
 {
     struct ph_agent_event event = {
         .kind = PH_AE_PEER_MESSAGE, .sender = sender, .type = type, .body = body};
     world_step(world, &event);
 }
 
-static void take_list(struct world *world, int64_t voters, const char *witnesses, const char *serves)
+static void take_list(
+    struct world *world, int64_t voters, const char *witnesses, const char *serves)
 {
     struct ph_peer asked[PH_WITNESSES_MAX] = {0}, served[PH_WITNESSES_MAX] = {0};
     struct ph_voter_list list = {.term = 1, .manager = manager, .voters = voters, .check = voters};
