@@ -136,17 +136,19 @@ static void receive_killed(void)
     int64_t complete = 0;   /* newest sequence confirmed to the owner */
     int killed = 0, versions[ROUNDS + 2] = {0};
     must_activate(N1, 1, true);
-    uint32_t usual_ms = 0; /* of a whole copy, measured in the first round */
+    uint32_t usual_ms = 0; /* of a whole copy, the shortest so far */
     for (int round = 1; round <= ROUNDS; round++) {
         put_version(N1, round);
         pid_t child = start_holder(N2, 1);
         pid_t killer = kill_later(child, round == 1 ? 10000 : random_below(usual_ms));
         uint64_t begun_ms = ph_clock_boot_ms();
         int rv = copy(N1, N2, 1, false);
-        if (round == 1) {
-            usual_ms = (uint32_t)(ph_clock_boot_ms() - begun_ms) + 20;
+        uint32_t took_ms = (uint32_t)(ph_clock_boot_ms() - begun_ms) + 20;
+        if (round == 1)
             kill(killer, SIGKILL);
-        }
+        /* The first one may have met a busy machine; then all the others would be over before. */
+        if (round == 1 || (rv == 0 && took_ms < usual_ms))
+            usual_ms = took_ms;
         waitpid(killer, NULL, 0);
         end(child);
         struct ph_pool_data data = inspect(N1);
