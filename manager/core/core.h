@@ -15,6 +15,9 @@
 #include "manager/core/timing.h"
 #include "proto/catalogue.h"
 
+/* A stored meta row that says: this inventory is an old one. To be durable before the term is advanced. */
+#define PH_META_VOTERS_UNKNOWN "voters_unknown"
+
 struct ph_core;
 
 enum ph_event_kind {

@@ -286,25 +286,21 @@ int core_voters_load(struct ph_core *core, const struct ph_voter_set *row, struc
     return ph_record_copy(&ph_record_voter_set, &node->voters, row);
 }
 
-/* Terms that were passed over mean that this inventory is older than what nodes go by: whom they ask is
- * not known then, until they say so. */
+/* An inventory that is older than what nodes go by (--advance-term says so) does not know whom they ask,
+ * until they say so. */
 void core_voters_ready(struct ph_core *core)
 {
-    const char *stored = core_meta_get(core, "voters_term");
-    char term[32];
-    bool passed_over;
+    bool old = core_meta_get(core, PH_META_VOTERS_UNKNOWN)[0] != '\0';
 
-    ph_text_format(term, sizeof term, "%lld", (long long)core->term - 1);
-    passed_over = strcmp(stored, term) != 0;
-    ph_text_format(term, sizeof term, "%lld", (long long)core->term);
-    core_meta_set(core, "voters_term", term);
+    if (old)
+        core_meta_forget(core, PH_META_VOTERS_UNKNOWN); /* saved together with the sets below */
     for (size_t i = 0; i < core->nodes.count; i++) {
         struct core_node *node = core->nodes.items[i].value;
 
         if (node->voters.version == 0)
             continue;
         serve(core, node, true);
-        if (passed_over) {
+        if (old) {
             unknown(core, node);
             core_save(core, &ph_record_voter_set, &node->voters);
         }

@@ -109,12 +109,20 @@ static int first_rows(struct serve_manager *manager, struct ph_error *error)
 static int term_take(struct serve_manager *manager, struct ph_error *error)
 {
     int64_t above = manager->term + TERM_ADVANCE; /* the stored one, until now */
+    struct ph_meta unknown = {.key = PH_META_VOTERS_UNKNOWN, .value = (char[]){"1"}};
     int rv;
 
     if (!manager->options.advance_term) {
         return ph_store_activate(manager->store, manager->id, &manager->term, error);
     }
     above = manager->seen_term > above ? manager->seen_term : above;
+    rv = row_save(manager, &ph_record_meta, &unknown, error);
+    if (rv == 0) {
+        rv = commit_now(manager, error);
+    }
+    if (rv != 0) {
+        return rv;
+    }
     rv = ph_store_activate_above(manager->store, manager->id, above, &manager->term, error);
     if (rv == 0) {
         ph_log(PH_LOG_NOTICE, "term_advanced", "term=%lld", (long long)manager->term);

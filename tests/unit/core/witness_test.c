@@ -229,11 +229,17 @@ static void an_old_inventory_trusts_no_set(void **state)
 
     (void)state;
     fx_manager_stop(fx);
-    fx->term++; /* as --advance-term does: a term was passed over */
+    fx->term++; /* as --advance-term does */
+    fx_store_save(fx, &ph_record_meta,
+        &(struct ph_meta){.key = PH_META_VOTERS_UNKNOWN, .value = (char[]){"1"}});
     for (int i = 0; i < 3; i++)
         fx_node(fx, fx->nodes[i].name)->cut = true;
     fx_manager_start(fx);
     fx_run(fx, 100);
+    for (int i = 0; i < 3; i++)
+        assert_true(ph_texts_contain(&voters(fx, fx->nodes[i].name)->before, CORE_VOTERS_UNKNOWN));
+    fx_manager_stop(fx); /* it is not forgotten by another start */
+    fx_manager_start(fx);
     for (int i = 0; i < 3; i++)
         assert_true(ph_texts_contain(&voters(fx, fx->nodes[i].name)->before, CORE_VOTERS_UNKNOWN));
     fx_run(fx, 5000);
