@@ -168,3 +168,32 @@ int ph_settings_instance(const char *directory, char previous[65], char instance
     ph_id_make(instance);
     return ph_file_replace(path, instance, strlen(instance), 0600);
 }
+
+static const char *port_of(const char *endpoint)
+{
+    const char *colon = strrchr(endpoint, ':');
+    return colon ? colon + 1 : "";
+}
+
+bool ph_settings_last_listen(
+    const char *directory, const char *configured, char *listen, size_t size)
+{
+    char path[PATH_MAX], *text = NULL;
+    bool known = strcmp(port_of(configured), "*") == 0 &&
+                 ph_path_join(path, sizeof(path), directory, "port") == 0 &&
+                 ph_file_read(path, 5, &text, NULL) == 0 && text[0] != '\0' &&
+                 strspn(text, "0123456789") == strlen(text);
+    if (known)
+        ph_text_format(
+            listen, size, "%.*s%s", (int)(strlen(configured) - 1), configured, text);
+    free(text);
+    return known;
+}
+
+void ph_settings_keep_port(const char *directory, const char *endpoint)
+{
+    char path[PATH_MAX];
+    const char *port = port_of(endpoint);
+    if (ph_path_join(path, sizeof(path), directory, "port") == 0)
+        (void)ph_file_replace(path, port, strlen(port), 0600);
+}

@@ -26,6 +26,14 @@ int ph_settings_hello(const struct ph_agent_config *config, const char *director
 /* The instance that last ran on DIR ("" for none) and a new one, which replaces it durably. */
 int ph_settings_instance(const char *directory, char previous[65], char instance[65]);
 
+/* Where to listen: as configured, but with the port that an agent on DIR had last in the place of a "*",
+ * so that other nodes reach it again after a restart, also while the manager is away. False: nothing is
+ * known, or a port is configured. */
+bool ph_settings_last_listen(
+    const char *directory, const char *configured, char *listen, size_t size);
+/* Remembers the port of the endpoint; a failure costs that only. */
+void ph_settings_keep_port(const char *directory, const char *endpoint);
+
 /* The machine's (settings_linux.c and settings_other.c): boot id, "" when unknown; memory in MiB. */
 void ph_machine_boot_id(char *out, size_t size);
 int64_t ph_machine_memory_mib(void);

@@ -95,8 +95,20 @@ static int start_streams(struct ph_shell *shell, struct ph_error *error)
         .message = peer_message,
         .find_driver = ph_pool_driver_find,
         .context = shell};
+    char last[PATH_MAX];
+    struct ph_error taken = {0};
     ph_pools_set_stall_ms((uint64_t)shell->config.copy_stall_s * 1000);
-    return ph_stream_server_start(&config, &shell->streams, error);
+    int rv = -EADDRINUSE;
+    if (ph_settings_last_listen(shell->directory, shell->config.listen, last, sizeof(last))) {
+        config.listen = last;
+        rv = ph_stream_server_start(&config, &shell->streams, &taken);
+        config.listen = shell->config.listen;
+    }
+    if (rv != 0) /* it never had one, or somebody else has it now */
+        rv = ph_stream_server_start(&config, &shell->streams, error);
+    if (rv == 0)
+        ph_settings_keep_port(shell->directory, ph_stream_server_endpoint(shell->streams));
+    return rv;
 }
 
 static int make_core(struct ph_shell *shell, struct ph_error *error)
