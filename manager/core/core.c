@@ -38,8 +38,7 @@ int ph_core_new(const struct ph_core_config *config, int64_t term, const char *m
     ph_text_format(core->cluster_id, sizeof core->cluster_id, "%s", cluster_id);
     core_timer_init(core, &core->brake, CORE_TIMER_BRAKE, NULL);
     core_timer_init(core, &core->look, CORE_TIMER_LOOK, NULL);
-    core->cluster = (struct ph_place_cluster){
-        .pools = &core->pools, .relations = &core->relations, .targets = &core->targets};
+    core_picture_cluster(core);
     *core_out = core;
     return 0;
 }

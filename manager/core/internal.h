@@ -368,6 +368,7 @@ void core_node_free(struct ph_core *core, struct core_node *node);
 void core_pool_free(struct ph_core *core, struct core_pool *pool);
 void core_peer_unstore(struct ph_core *core, struct core_peer *peer);
 void core_peer_forget(struct ph_core *core, struct core_peer *peer);
+void core_picture_cluster(struct ph_core *core); /* hands the picture to place.h */
 bool core_picture_insert(struct ph_core *core, struct core_node *node);
 void core_picture_remove(struct ph_core *core, struct core_node *node);
 void core_picture_available(struct ph_core *core, const struct core_node *node, bool available);

@@ -23,13 +23,26 @@ bool core_node_available(const struct core_node *node)
     return node->row.state == PH_NODE_ONLINE && node->row.admin == PH_ADMIN_ACTIVE;
 }
 
-static void picture_cluster(struct ph_core *core)
+static const char *workload_lacks(
+    const void *context, const char *pool_name, const struct ph_node *node)
+{
+    const struct core_pool *pool = core_find_pool(context, pool_name);
+
+    for (size_t i = 0; pool != NULL && i < pool->vm_count; i++)
+        if (!ph_texts_contain(&node->drivers, pool->vms[i].row.kind))
+            return pool->vms[i].row.kind;
+    return NULL;
+}
+
+void core_picture_cluster(struct ph_core *core)
 {
     core->cluster = (struct ph_place_cluster){.nodes = core->picture,
         .node_count = core->nodes.count,
         .pools = &core->pools,
         .relations = &core->relations,
-        .targets = &core->targets};
+        .targets = &core->targets,
+        .lacks = workload_lacks,
+        .lacks_context = core};
 }
 
 /* The node is in core->nodes already. */
@@ -52,7 +65,7 @@ bool core_picture_insert(struct ph_core *core, struct core_node *node)
         &core->picture[index + 1], &core->picture[index], (count - index) * sizeof *core->picture);
     core->picture[index] = (struct ph_place_node){.node = &node->row};
     core->picture[index].available = core_node_available(node);
-    picture_cluster(core);
+    core_picture_cluster(core);
     return true;
 }
 
@@ -64,7 +77,7 @@ void core_picture_remove(struct ph_core *core, struct core_node *node)
     memmove(&core->picture[index], &core->picture[index + 1],
         (core->nodes.count - 1 - index) * sizeof *core->picture);
     ph_map_remove(&core->nodes, node->row.name);
-    picture_cluster(core);
+    core_picture_cluster(core);
 }
 
 void core_picture_node(struct ph_core *core, struct core_node *node)

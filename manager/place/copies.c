@@ -5,11 +5,12 @@
 
 #include <string.h>
 
-static bool can_keep(const struct ph_pool *pool, const struct ph_node *node)
+static bool can_keep(
+    const struct ph_place_cluster *cluster, const struct ph_pool *pool, const struct ph_node *node)
 {
     return (node->state == PH_NODE_ONLINE || node->state == PH_NODE_SUSPECT) &&
            node->admin != PH_ADMIN_RETIRED && strcmp(node->name, pool->node) != 0 &&
-           place_allowed(pool, node) && ph_texts_contain(&node->drivers, pool->driver);
+           place_allowed(pool, node) && place_lacks(cluster, pool, node) == NULL;
 }
 
 static bool taken(const size_t *indices, size_t count, size_t index)
@@ -90,7 +91,7 @@ size_t ph_place_copies(const struct ph_place_cluster *cluster, const struct ph_p
     for (size_t i = 0; i < keep_count && count < want; i++) {
         long index = place_find(cluster, keep[i]);
 
-        if (index >= 0 && can_keep(pool, cluster->nodes[index].node) &&
+        if (index >= 0 && can_keep(cluster, pool, cluster->nodes[index].node) &&
             !taken(indices_out, count, (size_t)index))
             indices_out[count++] = (size_t)index;
     }
@@ -107,7 +108,8 @@ size_t ph_place_copies(const struct ph_place_cluster *cluster, const struct ph_p
         for (size_t i = 0; i < cluster->node_count; i++) {
             const struct ph_place_node *node = &cluster->nodes[i];
 
-            if (!node->available || !can_keep(pool, node->node) || taken(indices_out, count, i))
+            if (!node->available || !can_keep(cluster, pool, node->node) ||
+                taken(indices_out, count, i))
                 continue;
             double sum = burden(&view, &asked, i, &means);
 

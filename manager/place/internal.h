@@ -109,6 +109,9 @@ static inline int64_t place_need(const struct ph_pool *pool, enum place_dimensio
 enum place_rule place_forbidden(
     const struct place_view *view, const struct place_asked *asked, size_t index);
 size_t place_together(const struct place_view *view, const struct place_asked *asked, size_t index);
+/* A driver that the pool or its VMs need and the node does not have, or NULL. */
+const char *place_lacks(
+    const struct ph_place_cluster *cluster, const struct ph_pool *pool, const struct ph_node *node);
 bool place_allowed(const struct ph_pool *pool, const struct ph_node *node);
 /* The dimension in which the pool does not fit, or -1. */
 int place_overfull(const struct place_view *view, const struct place_asked *asked, size_t index);

@@ -67,6 +67,9 @@ struct ph_place_cluster {
     /* Pool name -> const char * node: where moves under way will put pools. Such a pool counts at
      * both ends for `apart`, and at its target for `together`. May be NULL. */
     const struct ph_map *targets;
+    /* A workload driver that the pool's VMs need and the node does not have, or NULL. May be NULL. */
+    const char *(*lacks)(const void *context, const char *pool, const struct ph_node *node);
+    const void *lacks_context;
 };
 
 /* Chooses a node: index into cluster->nodes, with one sentence in reason that says why there; or -1

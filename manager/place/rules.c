@@ -13,6 +13,14 @@ bool ph_place_matches(const struct ph_node *node, const char *word)
     return strchr(word, '=') != NULL && ph_texts_contain(&node->labels, word);
 }
 
+const char *place_lacks(
+    const struct ph_place_cluster *cluster, const struct ph_pool *pool, const struct ph_node *node)
+{
+    if (!ph_texts_contain(&node->drivers, pool->driver))
+        return pool->driver;
+    return cluster->lacks == NULL ? NULL : cluster->lacks(cluster->lacks_context, pool->name, node);
+}
+
 bool place_allowed(const struct ph_pool *pool, const struct ph_node *node)
 {
     if (pool->allow.count == 0)
@@ -167,7 +175,7 @@ enum place_rule place_forbidden(
         return PLACE_RULE_ALLOW;
     if (!node->available && (long)index != asked->here)
         return PLACE_RULE_AVAILABLE;
-    if (!ph_texts_contain(&node->node->drivers, question->pool->driver))
+    if (place_lacks(view->cluster, question->pool, node->node) != NULL)
         return PLACE_RULE_DRIVER;
     if (question->data_needed && (long)index != asked->here) {
         copy = place_copy_at(question, name);
@@ -222,7 +230,7 @@ void place_say_forbidden(const struct place_view *view, const struct place_asked
         break;
     case PLACE_RULE_DRIVER:
         ph_text_format(out, size, "the driver %s does not work on %s (%s%s%s)",
-            question->pool->driver, name,
+            place_lacks(view->cluster, question->pool, node->node), name,
             node->node->drivers.count > 0 ? "it has " : "it named no driver",
             node->node->drivers.count > 0 ? node->node->drivers.items[0] : "",
             node->node->drivers.count > 1 ? ", ..." : "");
