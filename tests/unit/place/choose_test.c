@@ -79,15 +79,15 @@ static void without_driver(struct picture *picture, struct ph_pool *pool, const 
 }
 static const char *lacks_qemu(const void *context, const char *pool, const struct ph_node *node)
 {
+    (void)context;
     assert_string_equal(pool, "web");
-    return strcmp(node->name, context) == 0 ? "qemu" : NULL;
+    return strcmp(node->name, "n2") == 0 ? NULL : "qemu";
 }
 static void without_workload_driver(struct picture *picture, struct ph_pool *pool, const char *node,
     struct ph_place_question *question)
 {
-    (void)pool, (void)question;
+    (void)pool, (void)question, (void)node;
     picture->cluster.lacks = lacks_qemu;
-    picture->cluster.lacks_context = node;
 }
 static void without_memory(struct picture *picture, struct ph_pool *pool, const char *node,
     struct ph_place_question *question)
@@ -147,7 +147,7 @@ static void hard_rules_say_why(void **state)
         {"draining", draining, "n3 is draining and gets no pools"},
         {"lost", lost, "n3 is lost"},
         {"driver", without_driver, "the driver directory does not work on n3 (it has btrfs)"},
-        {"workload driver", without_workload_driver, "the driver qemu does not work on n3"},
+        {"workload driver", without_workload_driver, "the driver qemu does not work on n3 (it has directory)"},
         {"memory", without_memory, "needs 4096 MiB memory, n3 has 1200 of 8192 left"},
         {"cpu", without_cpu, "needs 1000 thousandths of a processor, n3 has 500 of 4000 left"},
         {"disk", without_disk, "needs 2000 MiB disk, n3 has 500 of 100000 left"},
