@@ -20,6 +20,7 @@
  * need a moment to hand over what has come meanwhile. Not one after the other: the clock goes on. */
 #define AWAY_MS 200
 #define HAND_OVER_MS 200
+#define HAND_OVER_MS_MAX 1000
 #define IDLE_MS 1000
 #define BLOCKED_MS 5
 
@@ -191,7 +192,10 @@ static void hand_over_give(struct serve_manager *manager, bool drained, uint64_t
     uint64_t now_ms = serve_now_ms(manager);
 
     if (drained && now_ms > meant_ms + AWAY_MS && now_ms > manager->hand_over_ms + IDLE_MS) {
-        manager->hand_over_ms = now_ms + HAND_OVER_MS;
+        uint64_t more_ms = (now_ms - meant_ms) / 4; /* the longer, the more waits */
+
+        more_ms = more_ms < HAND_OVER_MS_MAX ? more_ms : HAND_OVER_MS_MAX;
+        manager->hand_over_ms = now_ms + (more_ms > HAND_OVER_MS ? more_ms : HAND_OVER_MS);
     }
 }
 
