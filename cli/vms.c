@@ -8,6 +8,14 @@
 
 #define LOOK_AGAIN_MS 100
 
+static void size_cell(struct ph_table *table, int64_t mib)
+{
+    if (mib > 0)
+        ph_table_cellf(table, "%lld MiB", (long long)mib);
+    else
+        ph_table_cell(table, "");
+}
+
 static void show_vms(struct ph_cli *cli, const struct ph_vm_view_list *vms)
 {
     static const char *const headings[] = {"POOL/VM", "KIND", "STATE", "GUEST", "NODE", ">MEMORY",
@@ -29,9 +37,8 @@ static void show_vms(struct ph_cli *cli, const struct ph_vm_view_list *vms)
                                  : ph_enum_word(&ph_enum_vm_state, (int)vm->state));
         ph_table_cell(table, vm->guest ? vm->guest : "");
         ph_table_cell(table, vm->node);
-        ph_table_cellf(
-            table, vm->memory_used_mib ? "%lld MiB" : "", (long long)vm->memory_used_mib);
-        ph_table_cellf(table, vm->disk_used_mib ? "%lld MiB" : "", (long long)vm->disk_used_mib);
+        size_cell(table, vm->memory_used_mib);
+        size_cell(table, vm->disk_used_mib);
         ph_table_cell(table, addresses);
         ph_table_cell(table, vm->reason);
     }
