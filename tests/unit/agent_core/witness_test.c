@@ -176,6 +176,28 @@ static void test_votes_that_do_not_count(void **state)
     world_destroy(&world);
 }
 
+/* A vote under the set of before and one under the new set are no two votes. */
+static void test_votes_of_an_earlier_set_are_forgotten(void **state)
+{
+    (void)state;
+    struct world world;
+    world_new(&world);
+    world_admit(&world, 1, 1);
+    take_list(&world, 1, "2345", "");
+    uint64_t deadline_ms = world.page_deadline_ms;
+    struct ph_vote_ask ask = silence(&world);
+    struct ph_vote vote = vote_for(&ask);
+    peer_message(&world, "n2", PH_MSG_VOTE, &vote);
+    take_list(&world, 2, "2346", "");
+    ask = silence(&world);
+    vote = vote_for(&ask);
+    peer_message(&world, "n4", PH_MSG_VOTE, &vote);
+    assert_int_equal(world.page_deadline_ms, deadline_ms);
+    peer_message(&world, "n6", PH_MSG_VOTE, &vote);
+    assert_int_equal(world.page_deadline_ms, (uint64_t)ask.boot_ms + 1200);
+    world_destroy(&world);
+}
+
 static void test_an_ended_lease_stays_ended(void **state)
 {
     (void)state;
@@ -359,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_a_majority_extends_the_lease_from_when_it_was_asked),
         cmocka_unit_test(test_of_five_two_votes_are_needed),
         cmocka_unit_test(test_votes_that_do_not_count),
+        cmocka_unit_test(test_votes_of_an_earlier_set_are_forgotten),
         cmocka_unit_test(test_an_ended_lease_stays_ended),
         cmocka_unit_test(test_nobody_is_asked_while_the_manager_speaks),
         cmocka_unit_test(test_a_promise_is_durable_and_for_ever),

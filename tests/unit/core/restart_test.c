@@ -216,6 +216,48 @@ static void long_restart(void **state)
     fx_free(fx);
 }
 
+/* What its predecessor may have granted a moment ago is waited for like a grant of its own. */
+static void quiet_start(void **state)
+{
+    struct fixture *fx = fx_new(3, 10);
+
+    (void)state;
+    fx_declare(fx, "web", 1, "n1");
+    fx_run(fx, 3000);
+    fx_manager_stop(fx);
+    fx_kill(fx, "n1");
+    fx_manager_start(fx);
+    fx_run(fx, fx->core->takeover_ms - 50);
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_SUSPECT);
+    fx_run(fx, 100);
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_LOST);
+    fx_free(fx);
+}
+
+/* And by the longer times that nodes were told before, when the new ones are shorter. */
+static void quiet_start_with_shorter_times(void **state)
+{
+    struct fixture *fx = fx_new(3, 11);
+    struct ph_event_in event = {.kind = PH_EV_CONFIG, .config = &fx->config};
+    uint64_t before_ms;
+
+    (void)state;
+    fx_declare(fx, "web", 1, "n1");
+    ph_timing_profile("gentle", &fx->config.timing);
+    fx_step(fx, &event);
+    fx_run(fx, 3000);
+    before_ms = fx->core->takeover_ms;
+    fx_manager_stop(fx);
+    fx_kill(fx, "n1");
+    ph_timing_profile("default", &fx->config.timing);
+    fx_manager_start(fx);
+    fx_run(fx, before_ms - 50);
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_SUSPECT);
+    fx_run(fx, 1000);
+    assert_int_equal(fx_node_row(fx, "n1")->state, PH_NODE_LOST);
+    fx_free(fx);
+}
+
 static void a_pause_is_durable(void **state)
 {
     struct fixture *fx = fx_new(3, 9);
@@ -246,6 +288,8 @@ int main(void)
         cmocka_unit_test(stopping_and_removing),
         cmocka_unit_test(short_restart),
         cmocka_unit_test(long_restart),
+        cmocka_unit_test(quiet_start),
+        cmocka_unit_test(quiet_start_with_shorter_times),
         cmocka_unit_test(a_pause_is_durable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -342,6 +342,91 @@ static void promises_of_before_are_void(void **state)
     fx_free(fx);
 }
 
+/* As if that witness had promised: nothing runs by its votes from over_ms on. */
+static void promised(struct core_node *node, const char *witness, uint64_t over_ms)
+{
+    struct core_promise *promise = &node->promises[node->promise_count++];
+
+    *promise = (struct core_promise){.promised = true, .over_ms = over_ms};
+    snprintf(promise->witness, sizeof promise->witness, "%s", witness);
+}
+
+/* How long the witnesses' part of the wait is, from what is known of each. */
+static void from_when_on_votes_keep_nothing_alive(void **state)
+{
+    struct fixture *fx = cluster(5, 15);
+    struct core_node *node = core_find_node(fx->core, "n1"), *lost;
+    const struct ph_texts *set = &node->voters.witnesses;
+    uint64_t takeover_ms = fx->core->takeover_ms;
+
+    (void)state;
+    assert_int_equal(set->count, 4);
+    promised(node, set->items[0], 5000);
+    promised(node, set->items[1], 7000);
+    assert_true(core_promised_ms(fx->core, node) == UINT64_MAX); /* three of five are needed */
+    promised(node, set->items[2], 6000);
+    assert_int_equal(core_promised_ms(fx->core, node), 7000);
+    /* A witness that was lost has voted for the last time a moment before, for all that is known. */
+    node->promise_count = 2;
+    lost = core_find_node(fx->core, set->items[3]);
+    lost->row.state = PH_NODE_LOST;
+    lost->row.granting = false;
+    lost->taken_ms = 9000;
+    assert_int_equal(core_promised_ms(fx->core, node), 9000 + takeover_ms);
+    /* Under the set of before it may have other witnesses, or nobody knows which. */
+    promised(node, set->items[2], 6000);
+    assert_int_equal(core_promised_ms(fx->core, node), 7000);
+    assert_int_equal(ph_texts_copy(&node->voters.before, set), 0);
+    assert_int_equal(core_promised_ms(fx->core, node), 7000);
+    assert_int_equal(ph_texts_add(&node->voters.before, CORE_VOTERS_UNKNOWN), 0);
+    assert_true(core_promised_ms(fx->core, node) == UINT64_MAX);
+    ph_texts_fini(&node->voters.before);
+    assert_int_equal(ph_texts_add(&node->voters.before, "n9"), 0);
+    assert_true(core_promised_ms(fx->core, node) == UINT64_MAX);
+    fx_free(fx);
+}
+
+static void a_promise_is_waited_for_from_the_last_vote_on(void **state)
+{
+    struct fixture *fx = cluster(3, 16);
+    struct core_node *node = core_find_node(fx->core, "n1");
+    struct ph_promise promise = {.node = "n1", .promised = true, .ago_ms = 300};
+    struct ph_event_in event = {.kind = PH_EV_MESSAGE, .type = PH_MSG_PROMISE, .body = &promise};
+
+    (void)state;
+    fx_node(fx, "n1")->cut = true;
+    fx_run(fx, 1500);
+    assert_int_equal(node->row.state, PH_NODE_SUSPECT);
+    promise.voters = node->voters.version;
+    for (size_t i = 0; i < 2; i++) {
+        event.sender = node->voters.witnesses.items[i];
+        fx_step(fx, &event);
+    }
+    assert_int_equal(core_promised_ms(fx->core, node),
+        fx->now_ms + fx->core->takeover_ms - (uint64_t)promise.ago_ms);
+    fx_free(fx);
+}
+
+static void only_its_own_version_confirms_a_set(void **state)
+{
+    struct fixture *fx = cluster(3, 17);
+    struct core_node *node = core_find_node(fx->core, "n1");
+    struct ph_voter_ok ok = {0};
+    struct ph_event_in event = {
+        .kind = PH_EV_MESSAGE, .type = PH_MSG_VOTER_OK, .body = &ok, .sender = "n1"};
+
+    (void)state;
+    ok.voters = node->voters.version;
+    assert_int_equal(ph_texts_copy(&node->voters.before, &node->voters.witnesses), 0);
+    node->voters.version++;
+    fx_step(fx, &event);
+    assert_int_equal(node->voters.before.count, 2);
+    ok.voters++;
+    fx_step(fx, &event);
+    assert_int_equal(node->voters.before.count, 0);
+    fx_free(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +443,9 @@ int main(void)
         cmocka_unit_test(other_failure_domains_come_first),
         cmocka_unit_test(made_up_promises_prove_nothing),
         cmocka_unit_test(promises_of_before_are_void),
+        cmocka_unit_test(from_when_on_votes_keep_nothing_alive),
+        cmocka_unit_test(a_promise_is_waited_for_from_the_last_vote_on),
+        cmocka_unit_test(only_its_own_version_confirms_a_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
