@@ -322,10 +322,33 @@ static void removal_waits_for_a_lost_nodes_data(void **state)
     fx_free(fx);
 }
 
+/* A manager that has just started does not know what runs on a node before the node has said so. */
+static void not_before_it_has_spoken(void **state)
+{
+    struct fixture *fx = fx_new(2, 40);
+    int64_t job;
+
+    (void)state;
+    fx_declare(fx, "web", 1, "n2"); /* with a copy on n1 */
+    fx_run(fx, 3000);
+    fx_manager_stop(fx);
+    fx_node(fx, "n1")->cut = true;
+    fx_manager_start(fx);
+    job = drain(fx, 0, 0);
+    fx_run(fx, 300);
+    assert_int_equal(fx_job_row(fx, job)->state, PH_JOB_RUNNING);
+    assert_non_null(strstr(fx_job_row(fx, job)->waiting_on, "n1 to report"));
+    fx_node(fx, "n1")->cut = false;
+    fx_run(fx, 2000);
+    assert_int_equal(fx_job_row(fx, job)->state, PH_JOB_SUCCEEDED);
+    fx_free(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drained),
+        cmocka_unit_test(not_before_it_has_spoken),
         cmocka_unit_test(waits_for_what_will_not_stop),
         cmocka_unit_test(goes_on_when_the_node_is_heard_again),
         cmocka_unit_test(a_lease_that_ends_in_a_drain_leaves_no_pool_behind),

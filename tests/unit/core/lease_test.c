@@ -147,6 +147,56 @@ static void an_old_hello_ends_no_lease(void **state)
     fx_free(fx);
 }
 
+/* Nor does one of its present admission, which a beat has overtaken. */
+static void an_overtaken_hello_ends_no_lease(void **state)
+{
+    struct fixture *fx = fx_new(2, 12);
+    char instance[] = "n1-1";
+    struct ph_hello hello = {.instance = instance, .generation = 1, .lease_left_ms = 0};
+    enum ph_message_type type;
+
+    (void)state;
+    fx_declare(fx, "web", 0, "n1");
+    fx_run(fx, 1000);
+    hello.number = core_find_node(fx->core, "n1")->heard_number;
+    assert_true(hello.number > 1);
+    effects_of(fx, PH_MSG_HELLO, &hello, &type);
+    assert_int_equal(type, PH_MESSAGE_TYPES);
+    assert_int_equal(fx_node_row(fx, "n1")->generation, 1);
+    assert_string_equal(fx_pool_row(fx, "web")->node, "n1");
+    fx_free(fx);
+}
+
+/* Others get the pools of a node that was admitted anew when what it was granted before is over: by time, and
+ * where it has witnesses, by its first beat alone. */
+static void a_new_admission_is_settled_later(void **state)
+{
+    struct fixture *fx = fx_new(2, 13);
+    struct core_node *node = core_find_node(fx->core, "n1");
+    char instance[] = "n1-1";
+    struct ph_hello hello = {.instance = instance, .generation = 1, .lease_left_ms = 0};
+    enum ph_message_type type;
+    uint64_t dead_ms;
+
+    (void)state;
+    fx_run(fx, 1000);
+    dead_ms = node->dead_ms;
+    assert_true(dead_ms > fx->now_ms);
+    assert_true(core_node_settled(fx->core, node));
+    hello.number = node->heard_number + 1;
+    effects_of(fx, PH_MSG_HELLO, &hello, &type);
+    assert_int_equal(node->row.generation, 2);
+    assert_int_equal(node->settled_ms, dead_ms);
+    assert_false(core_node_settled(fx->core, node));
+    fx->core->now_ms = dead_ms;
+    assert_true(core_node_settled(fx->core, node));
+    assert_int_equal(ph_texts_add(&node->voters.witnesses, "n2"), 0);
+    assert_false(core_node_settled(fx->core, node));
+    node->confirmed = true;
+    assert_true(core_node_settled(fx->core, node));
+    fx_free(fx);
+}
+
 /* A node that forgot its admission says truly that it has no lease, of what it knows. Time has to prove it. */
 static void a_node_without_memory_waits(void **state)
 {
@@ -267,6 +317,8 @@ int main(void)
         cmocka_unit_test(an_agent_restarts_and_goes_on),
         cmocka_unit_test(a_fenced_node_with_a_lease_waits),
         cmocka_unit_test(an_old_hello_ends_no_lease),
+        cmocka_unit_test(an_overtaken_hello_ends_no_lease),
+        cmocka_unit_test(a_new_admission_is_settled_later),
         cmocka_unit_test(a_node_without_memory_waits),
         cmocka_unit_test(a_higher_term_stops_everything),
         cmocka_unit_test(quarantine_and_decay),
