@@ -431,6 +431,7 @@ uint64_t core_promises_ask(struct ph_core *core, struct core_node *node);
 /* From when on nothing runs by any vote; 0: it has no witnesses; UINT64_MAX: they have not promised. */
 uint64_t core_promised_ms(const struct ph_core *core, const struct core_node *node);
 void core_promises_void(struct ph_core *core, struct core_node *node);
+void core_promises_doubt(struct ph_core *core, const struct core_node *witness);
 /* The witness through which a silent node can be reached, or NULL. */
 const char *core_node_via(const struct ph_core *core, const struct core_node *node);
 

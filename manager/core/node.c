@@ -292,6 +292,7 @@ static void node_admit(struct ph_core *core, struct core_node *node, int64_t hel
     node->confirmed = false;
     node->dead_ms = 0;
     core_promises_void(core, node);
+    core_promises_doubt(core, node);
     core_voters_changed(core, node);
     node->beat_ms = core->now_ms;
     node->takeover_ms = core_node_wait_ms(core, node);

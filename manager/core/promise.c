@@ -132,6 +132,23 @@ void core_promises_void(struct ph_core *core, struct core_node *node)
         core_voters_renew(core, node);
 }
 
+/* A witness is admitted anew: should it have lost its disk, then what it promised is lost as well. If it
+ * has not it says the same again. */
+void core_promises_doubt(struct ph_core *core, const struct core_node *witness)
+{
+    for (size_t i = 0; core->suspect_count > 0 && i < core->nodes.count; i++) {
+        struct core_node *node = core->nodes.items[i].value;
+        struct core_promise *promise = find(node, witness->row.name);
+
+        if (promise == NULL || !promise->promised)
+            continue;
+        promise->promised = false;
+        node->promise_ask_ms = core->now_ms;
+        if (node->row.state == PH_NODE_SUSPECT)
+            core_timer_set(core, &node->lease, core->now_ms);
+    }
+}
+
 static bool is_witness(const struct core_node *node, const char *name)
 {
     return ph_texts_contain(&node->voters.witnesses, name) ||

@@ -223,6 +223,36 @@ static void a_node_that_returns_gets_a_new_version(void **state)
     fx_free(fx);
 }
 
+/* A witness that lost its disk with its promise could vote again. */
+static void a_promise_ends_with_the_disk_it_was_on(void **state)
+{
+    struct fixture *fx = cluster(3, 14);
+    struct core_node *node = core_find_node(fx->core, "n1");
+    struct core_promise *promise;
+
+    (void)state;
+    fx->config.silent_share_percent = 100;
+    assert_true(fx_step(fx, &(struct ph_event_in){.kind = PH_EV_CONFIG, .config = &fx->config}));
+    fx_kill(fx, "n1");
+    fx_run(fx, 1300); /* suspect: n2 and n3 have promised */
+    assert_int_equal(node->row.state, PH_NODE_SUSPECT);
+    assert_int_equal(node->promise_count, 2);
+    promise = &node->promises[strcmp(node->promises[0].witness, "n2") != 0];
+    assert_true(promise->promised);
+    fx_node(fx, "n2")->lease = false; /* it comes back without a lease; its promise is gone */
+    fx_boot(fx, "n2");
+    memset(fx_node(fx, "n2")->promised, 0, sizeof fx_node(fx, "n2")->promised);
+    while (core_find_node(fx->core, "n2")->row.generation == 1) {
+        fx_run(fx, 5);
+        assert_int_not_equal(node->row.state, PH_NODE_LOST);
+    }
+    assert_true(!promise->promised || fx_node(fx, "n2")->promised[0] > 0);
+    fx_run(fx, 4000);
+    assert_int_equal(node->row.state, PH_NODE_LOST);
+    assert_true(fx_node(fx, "n2")->promised[0] > 0);
+    fx_free(fx);
+}
+
 static void an_old_inventory_trusts_no_set(void **state)
 {
     struct fixture *fx = cluster(3, 10);
@@ -439,6 +469,7 @@ int main(void)
         cmocka_unit_test(one_after_the_other_they_are_taken_over),
         cmocka_unit_test(a_set_that_is_not_confirmed),
         cmocka_unit_test(a_node_that_returns_gets_a_new_version),
+        cmocka_unit_test(a_promise_ends_with_the_disk_it_was_on),
         cmocka_unit_test(an_old_inventory_trusts_no_set),
         cmocka_unit_test(other_failure_domains_come_first),
         cmocka_unit_test(made_up_promises_prove_nothing),
