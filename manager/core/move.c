@@ -317,13 +317,14 @@ static void step_returning(struct ph_core *core, struct core_job *job, struct co
 }
 
 /* ---- any phase ---- */
-/* A drain's pool whose node was admitted anew, so that nothing runs there: it goes on there first (schedule.c). */
+/* A drain's pool whose node was admitted anew, so that nothing runs there: it goes on there first (schedule.c),
+ * unless its data is gone from there. */
 static bool comes_back(struct ph_core *core, struct core_job *job, const struct core_pool *pool)
 {
     const struct core_node *source = core_find_node(core, job->row.node);
 
     if (!is_child(job) || pool->row.node[0] != '\0' || strcmp(pool->row.home, job->row.node) != 0 ||
-        job->row.cancelling ||
+        job->row.cancelling || core_home_empty(pool) ||
         (job->row.phase != PH_PHASE_PLANNED && job->row.phase != PH_PHASE_COPYING) ||
         source == NULL ||
         (source->row.state != PH_NODE_JOINING && source->row.state != PH_NODE_ONLINE))
