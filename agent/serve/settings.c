@@ -184,8 +184,7 @@ bool ph_settings_last_listen(
                  ph_file_read(path, 5, &text, NULL) == 0 && text[0] != '\0' &&
                  strspn(text, "0123456789") == strlen(text);
     if (known)
-        ph_text_format(
-            listen, size, "%.*s%s", (int)(strlen(configured) - 1), configured, text);
+        ph_text_format(listen, size, "%.*s%s", (int)(strlen(configured) - 1), configured, text);
     free(text);
     return known;
 }
