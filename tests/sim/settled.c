@@ -5,12 +5,29 @@
 
 #include <string.h>
 
+/* Whether the manager counts what a node has as this pool's. What is left of another pool that had the name
+ * before is nobody's: it is left alone, and never gone on from. */
+static bool is_counted(const struct sim *sim, const struct ph_pool *row, const char *node)
+{
+    if (strcmp(row->node, node) == 0 || strcmp(row->home, node) == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < sim->manager.replicas.rows.count; i++) {
+        const struct sim_row *stored = sim->manager.replicas.rows.items[i].value;
+        const struct ph_replica *replica = stored->value;
+        if (strcmp(replica->pool, row->name) == 0 && strcmp(replica->node, node) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Its last copy went with a disk: nobody can make it run again. */
 static bool data_gone(const struct sim *sim, int index, const struct ph_pool *row)
 {
     for (int i = 0; i < sim->node_count; i++) {
         const struct sim_disk *disk = &sim->nodes[i].disks[index];
-        if (disk->data.exists || disk->copy.exists) {
+        if ((disk->data.exists || disk->copy.exists) && is_counted(sim, row, sim->nodes[i].name)) {
             return false;
         }
     }
