@@ -43,9 +43,12 @@ static void input_fini(struct fence_input *input)
 static int input_add(
     struct fence_input *input, const char *key, size_t key_bytes, const char *value)
 {
-    size_t more = key_bytes + strlen(value) + 2;
+    size_t more;
     char *text;
 
+    if (key == NULL || value == NULL)
+        return -EINVAL;
+    more = key_bytes + strlen(value) + 2;
     if (memchr(key, '\n', key_bytes) != NULL || strchr(value, '\n') != NULL)
         return -EINVAL;
     if (input->bytes + more > INPUT_BYTES_MAX)
@@ -152,12 +155,14 @@ static int options_add(
 /* The end of its last lines, on one line, with every secret blotted out. */
 static void said(const struct fence_input *input, char *output, char *out, size_t size)
 {
-    size_t bytes = strlen(output);
+    size_t bytes;
     char plain[SAID_BYTES + 1];
 
     for (size_t i = 0; i < input->secret_count; i++) {
         size_t length = strlen(input->secrets[i]);
 
+        if (length == 0)
+            continue;
         if (length < 4 && strstr(output, input->secrets[i]) != NULL)
             output[0] = '\0'; /* too short to be told from what is none: nothing is shown */
         for (char *at = output; (at = strstr(at, input->secrets[i])) != NULL; at += length)
