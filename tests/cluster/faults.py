@@ -249,14 +249,13 @@ class Run:
 
     def refuse(self, step, name):
         """Pools that are not active there now cannot be activated there."""
-        node, mounts = self.cluster[name], []
-        for pool in (node.dir / "pools").iterdir():
-            if pool.is_dir() and not node.workload_pids(pool=pool.name):
-                self.network.read_only(pool)
-                mounts.append(pool)
-        self.ended(step)
-        for pool in mounts:
-            self.network.unmount(pool)
+        node = self.cluster[name]
+        with contextlib.ExitStack() as stack:
+            for pool in (node.dir / "pools").iterdir():
+                if pool.is_dir() and not node.workload_pids(pool=pool.name):
+                    stack.callback(self.network.unmount, pool)  # also when the next one has gone meanwhile
+                    self.network.read_only(pool)
+            self.ended(step)
 
     def twin_agent(self, step, name):
         twin = self.cluster.dir / f"twin-{step.at_s}"

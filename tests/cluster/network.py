@@ -8,6 +8,8 @@ Whatever is made is first written to a record below RECORDS. close() removes it,
 latest; what a killed run left behind is removed by the next one, by what its record names and nothing else.
 """
 import atexit
+import ctypes
+import errno
 import json
 import os
 import pathlib
@@ -24,6 +26,8 @@ from harness import BUILD, alive, cgroup_root, remove_cgroup
 RECORDS = pathlib.Path("/run/poolherd-test")
 NAMESPACES = pathlib.Path("/run/netns")
 PREFIX = "10.211.7."  # within the namespaces only
+MNT_DETACH = 2
+LIBC = ctypes.CDLL(None, use_errno=True)
 TOOLS = ("ip", "nft", "nsenter", "unshare")
 
 
@@ -198,7 +202,11 @@ class Network:
 
     @staticmethod
     def unmount(path):
-        command("umount", "-l", path)
+        """Whatever is mounted there, also when nothing is. Not umount(8): it looks into a list of mounts that may change meanwhile."""
+        while LIBC.umount2(os.fsencode(path), MNT_DETACH) == 0:
+            pass
+        if ctypes.get_errno() not in (errno.EINVAL, errno.ENOENT):  # no mount, or no directory (any more)
+            raise OSError(ctypes.get_errno(), f"unmount {path}")
 
     # -- programs --
     def within(self, name, words):
