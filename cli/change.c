@@ -132,6 +132,11 @@ PH_CLI_RUN(pool_stop)
     return ask_named(cli, "pool.stop", error);
 }
 
+PH_CLI_RUN(pool_verify)
+{
+    return ask_named(cli, "pool.verify", error);
+}
+
 PH_CLI_RUN(pool_remove)
 {
     struct ph_pool_remove remove = {.destroy_data = ph_cli_given(cli, PH_CLI_DESTROY_DATA),

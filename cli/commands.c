@@ -92,6 +92,12 @@ const struct ph_cli_command ph_cli_commands[] = {
         "poolherd pool start db --accept-data-loss"},
     {"pool stop", "NAME", BIT(WAIT), false, ph_cli_pool_stop, "pool",
         "stop a pool; its data stays where it is", NULL, "poolherd pool stop web --wait"},
+    {"pool verify", "NAME", BIT(WAIT), false, ph_cli_pool_verify, "pool",
+        "compare every copy of a pool with the pool, whole",
+        "One copy after another. What a copy has wrong is made anew, and an event says so; `pool "
+        "show` has\n"
+        "the time and the result. A pool that declares verify_interval_s is compared by itself.",
+        "poolherd pool verify web --wait"},
     {"pool remove", "NAME", BIT(DESTROY_DATA) | BIT(DRY_RUN) | BIT(WAIT), false, ph_cli_pool_remove,
         "pool", "stop a pool and forget it",
         "Its data stays on disk unless --destroy-data is given.", "poolherd pool remove web"},

@@ -128,6 +128,8 @@ static int convert(
     to->copies = from->copies;
     to->sync_interval_s = from->sync_interval_s;
     to->max_data_loss_s = from->max_data_loss_s;
+    to->verify_interval_s = from->verify_interval_s;
+    to->bandwidth_kib_s = from->bandwidth_kib_s;
     to->memory_mib = from->size.memory_mib;
     to->disk_mib = from->size.disk_mib;
     if (from->size.cpu && read_cpu(from->size.cpu, &to->cpu) != 0)

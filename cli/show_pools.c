@@ -24,6 +24,20 @@ static void copies_text(const struct ph_pool_view *pool, char *out, size_t size)
     }
 }
 
+/* Why it is in its state, and what its copies suffer from. */
+static void reason_text(const struct ph_pool_view *pool, char *out, size_t size)
+{
+    const char *reason = pool->reason ? pool->reason : "";
+    const char *error = pool->copy_error ? pool->copy_error : "";
+    size_t used = ph_text_format(out, size, "%s", reason);
+
+    if (pool->behind && used < size)
+        used +=
+            ph_text_format(out + used, size - used, "%scopies are behind", used > 0 ? "; " : "");
+    if (error[0] && used < size)
+        ph_text_format(out + used, size - used, "%scopy to %s", used > 0 ? "; " : "", error);
+}
+
 void ph_show_pools(struct ph_cli *cli, const struct ph_pool_view_list *pools)
 {
     static const char *const headings[] = {"POOL", "STATE", "NODE", "?>EPOCH", "?DRIVER", ">VMS",
@@ -47,7 +61,9 @@ void ph_show_pools(struct ph_cli *cli, const struct ph_pool_view_list *pools)
             table, "%lld/%lld", (long long)pool->vms_running, (long long)pool->vms_declared);
         ph_table_cell(table, copies);
         ph_table_cellf(table, "%lld", (long long)pool->priority);
-        ph_table_cell(table, pool->reason);
+        char reason[1024];
+        reason_text(pool, reason, sizeof(reason));
+        ph_table_cell(table, reason);
     }
     ph_table_end(&table);
 }
@@ -94,14 +110,38 @@ static void print_vms(struct ph_cli *cli, const struct ph_vm_view_list *vms)
     ph_table_end(&table);
 }
 
+/* "1.2 GiB, 80.0 MiB/s", or nothing when nothing is sent now. */
+static void under_way_text(const struct ph_copy_view *copy, char *out, size_t size)
+{
+    char sent[32], rate[32];
+
+    out[0] = 0;
+    if (copy->sent_bytes > 0)
+        ph_text_format(out, size, "%s, %s/s", ph_size(sent, copy->sent_bytes),
+            ph_size(rate, copy->kib_s * 1024));
+}
+
+static void verified_text(const struct ph_copy_view *copy, char *out, size_t size)
+{
+    char when[32];
+
+    if (copy->verified_at == 0)
+        ph_text_format(out, size, "never");
+    else if (copy->spoilt == 0)
+        ph_text_format(out, size, "%s", ph_time(when, copy->verified_at));
+    else
+        ph_text_format(
+            out, size, "%s, %lld wrong", ph_time(when, copy->verified_at), (long long)copy->spoilt);
+}
+
 static void print_copies(struct ph_cli *cli, const struct ph_copy_view_list *copies)
 {
-    static const char *const headings[] = {
-        "COPY ON", "STATE", ">AGE", ">EPOCH", ">SEQUENCE", ">SIZE", ">UNDER WAY", "~REASON", NULL};
+    static const char *const headings[] = {"COPY ON", "STATE", ">AGE", ">EPOCH", ">SEQUENCE",
+        ">SIZE", ">UNDER WAY", "VERIFIED", "~REASON", NULL};
     struct ph_table *table = ph_table_new(cli, headings);
     for (size_t i = 0; table && i < copies->count; i++) {
         const struct ph_copy_view *copy = &copies->items[i];
-        char text[32];
+        char text[64];
         ph_table_row(table);
         ph_table_cell(table, copy->node);
         ph_table_cell(table, ph_enum_word(&ph_enum_replica_state, (int)copy->state));
@@ -109,7 +149,10 @@ static void print_copies(struct ph_cli *cli, const struct ph_copy_view_list *cop
         ph_table_cellf(table, "%lld", (long long)copy->epoch);
         ph_table_cellf(table, "%lld", (long long)copy->sequence);
         ph_table_cell(table, ph_size(text, copy->bytes));
-        ph_table_cellf(table, "%lld%%", (long long)copy->progress);
+        under_way_text(copy, text, sizeof(text));
+        ph_table_cell(table, text);
+        verified_text(copy, text, sizeof(text));
+        ph_table_cell(table, text);
         ph_table_cell(table, copy->reason);
     }
     ph_table_end(&table);

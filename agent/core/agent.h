@@ -118,7 +118,7 @@ struct ph_agent_task {
     enum ph_task_kind kind;
     int64_t generation, epoch;
     char name[PH_NAME_BYTES_MAX + 1]; /* of the VM or peer */
-    int64_t urgent;
+    int64_t urgent, verify;
     uint64_t began_ms;
     bool last, hung, cancelled;
 };
@@ -160,7 +160,11 @@ struct ph_agent_peer {
     char *reason;
     int64_t progress;
     uint64_t progress_ms;
-    int64_t report_number; /* newest sent */
+    int64_t verify_begun, verify_done; /* as urgent_begun, urgent_done */
+    int64_t spoilt;                    /* what the newest verification found wrong */
+    int64_t sent_bytes, kib_s;         /* of the copy under way */
+    uint64_t sent_ms;                  /* when sent_bytes was that much */
+    int64_t report_number;             /* newest sent */
     bool report_dirty, report_open;
     uint64_t report_due_ms, report_delay_ms;
 };

@@ -55,7 +55,7 @@ void ph_agent_peers_take(
             /* A task of before may still be there, when the peer was taken off the order and on it. */
             peer->task = ph_agent_task_find(pool, PH_TASK_COPY, wanted->node) != NULL;
         }
-        if (wanted->urgent > urgent_before) {
+        if (wanted->urgent > urgent_before || wanted->verify > peer->peer.verify) {
             peer->urgent_ms = agent->now_ms;
             peer->retry_ms = 0;
             peer->last_done = false;
@@ -100,7 +100,7 @@ static uint64_t due_ms(
     if (peer->task) {
         return PH_NEVER;
     }
-    if (peer->peer.urgent > peer->urgent_begun) {
+    if (peer->peer.urgent > peer->urgent_begun || peer->peer.verify > peer->verify_begun) {
         *class_out = 0;
         due = peer->urgent_ms;
     } else if (peer->begun_ms == 0) {
@@ -128,6 +128,11 @@ static bool start_copy(
     }
     peer->begun_ms = agent->now_ms;
     peer->urgent_begun = peer->peer.urgent;
+    if (!last) {
+        peer->verify_begun = peer->peer.verify;
+    }
+    peer->sent_bytes = peer->kib_s = 0;
+    peer->sent_ms = agent->now_ms;
     peer->progress = 0;
     peer->progress_ms = agent->now_ms + PH_AGENT_PROGRESS_MS;
     return true;
@@ -250,6 +255,10 @@ static void succeeded(struct ph_agent *agent, struct ph_agent_pool *pool,
     if (task->urgent > peer->urgent_done) {
         peer->urgent_done = task->urgent;
     }
+    if (task->verify > 0) {
+        peer->verify_done = task->verify;
+        peer->spoilt = result->spoilt;
+    }
     if (task->last && !pool->data_active && pool->owner_data && task->epoch == pool->order.epoch) {
         peer->last_done = true;
     }
@@ -271,6 +280,7 @@ void ph_agent_copy_result(struct ph_agent *agent, struct ph_agent_pool *pool,
     }
     bool hung = result->status == -ETIMEDOUT && !ended;
     peer->task = hung;
+    peer->sent_bytes = peer->kib_s = 0;
     if (result->status == 0) {
         if (task->epoch == pool->order.epoch) {
             succeeded(agent, pool, peer, task, result);
@@ -278,6 +288,8 @@ void ph_agent_copy_result(struct ph_agent *agent, struct ph_agent_pool *pool,
         return;
     }
     peer->urgent_begun = peer->urgent_done;
+    peer->verify_begun = peer->verify_done;
+    peer->spoilt = task->verify > 0 ? result->spoilt : 0;
     if (task->cancelled && !task->hung) {
         peer->begun_ms = 0; /* once it may be made again it is due */
         peer->added_ms = agent->now_ms;

@@ -41,6 +41,7 @@ struct ph_task {
     char vm[PH_NAME_BYTES_MAX + 1];
     struct ph_peer peer; /* COPY: to whom */
     bool last;           /* COPY: the pool is released: this is the final copy */
+    bool verify;         /* COPY: trust nothing of what the peer has; result: spoilt */
     uint64_t timeout_ms; /* after which the shell reports TASK_DONE with -ETIMEDOUT, though it may
                               still hang; its real end is then reported as TASK_ENDED */
 };
@@ -52,6 +53,7 @@ struct ph_task_result {
     int64_t pid;        /* VM_START */
     int64_t data_epoch, sequence, age_ms, bytes;
     const char *hash;
+    int64_t spoilt; /* COPY with verify, also when it failed: what the peer had wrong */
 };
 
 enum ph_agent_event_kind {

@@ -141,6 +141,10 @@ static void send_copy_report(
                    : peer->complete   ? PH_REPLICA_COMPLETE
                                       : PH_REPLICA_SEEDING;
     report.progress = peer->progress;
+    report.sent_bytes = peer->sent_bytes;
+    report.kib_s = peer->kib_s;
+    report.verified = peer->complete ? peer->verify_done : 0;
+    report.spoilt = peer->spoilt;
     if (peer->complete) {
         report.sequence = peer->sequence;
         report.age_ms = (int64_t)(agent->now_ms - peer->as_of_ms);

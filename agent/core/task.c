@@ -145,6 +145,10 @@ bool ph_agent_task_start(struct ph_agent *agent, struct ph_agent_pool *pool, enu
     task->began_ms = agent->now_ms;
     task->last = last;
     task->urgent = peer != NULL ? peer->peer.urgent : 0;
+    /* Not with a last copy: nobody waits for a comparison while the pool is down. */
+    if (peer != NULL && !last && peer->peer.verify > peer->verify_done) {
+        task->verify = peer->peer.verify;
+    }
     if (vm != NULL || peer != NULL) {
         (void)ph_text_format(
             task->name, sizeof(task->name), "%s", vm != NULL ? vm->spec.name : peer->peer.node);
@@ -154,6 +158,7 @@ bool ph_agent_task_start(struct ph_agent *agent, struct ph_agent_pool *pool, enu
     out->epoch = task->epoch;
     out->generation = task->generation;
     out->last = last;
+    out->verify = task->verify > 0;
     out->timeout_ms = timeout_ms(kind, vm);
     if (vm != NULL) {
         memcpy(out->vm, vm->spec.name, sizeof(out->vm));
@@ -283,6 +288,11 @@ void ph_agent_on_progress(struct ph_agent *agent, const struct ph_task_result *r
     struct ph_agent_peer *peer = ph_agent_peer_find(pool, pool->tasks[index].name);
     if (peer != NULL && agent->now_ms >= peer->progress_ms) {
         peer->progress_ms = agent->now_ms + PH_AGENT_PROGRESS_MS;
+        uint64_t span_ms = agent->now_ms - peer->sent_ms;
+        int64_t grown = result->bytes - peer->sent_bytes;
+        peer->kib_s = span_ms > 0 && grown > 0 ? grown / 1024 * 1000 / (int64_t)span_ms : 0;
+        peer->sent_bytes = result->bytes;
+        peer->sent_ms = agent->now_ms;
         peer->progress = result->sequence < 0 ? 0 : result->sequence > 100 ? 100 : result->sequence;
         ph_agent_copy_report_dirty(peer);
         ph_agent_pool_touch(pool);

@@ -65,8 +65,9 @@ int ph_btrfs_send(struct ph_pool_site *site, struct ph_stream *stream, bool last
     if (rv != 0)
         return rv;
     snapshot_path(site, open->epoch, open->sequence, snapshot);
-    if (last) { /* while it is sent */
-        mine.hashed_since_s = ph_site_hashed_since(site, ph_stream_opened(stream), snapshot);
+    if (last || open->verify) { /* while it is sent */
+        if (!open->verify)
+            mine.hashed_since_s = ph_site_hashed_since(site, ph_stream_opened(stream), snapshot);
         rv = ph_tree_measure(
             snapshot, true, mine.hashed_since_s, site->context->cancelled, &content, error);
         mine.hash = content.hash;
@@ -177,6 +178,8 @@ static int check_received(struct ph_pool_site *site, struct ph_stream *stream,
             ph_error_set(error, PH_FAILED, NULL,
                 "the copy differs from its source: hash %s here, %s there", content.hash,
                 theirs.hash);
+            /* What came is a difference to what was here: that is wrong. */
+            site->spoilt = ph_stream_opening(stream)->verify;
             rv = -EBADMSG;
         }
         manifest->files = content.entries;
@@ -207,6 +210,8 @@ int ph_btrfs_receive(struct ph_pool_site *site, struct ph_stream *stream,
     shutdown(ph_stream_fd(stream), SHUT_WR);
     if (rv == 0)
         rv = check_received(site, stream, manifest, had_files && !have, error);
+    if (site->spoilt > 0) /* they go when a whole copy begins to come */
+        ph_snapshots_discredit(site);
     if (rv == 0 && atomic_load(site->context->cancelled))
         rv = -ECANCELED;
     if (rv == 0 && !have) {

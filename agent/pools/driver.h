@@ -48,6 +48,7 @@ struct ph_pool_data {
 struct ph_pool_copy {
     int64_t epoch, sequence, as_of, bytes, age_ms;
     char hash[129];
+    int64_t spoilt; /* of a verification, also when it fails: what the holder had wrong */
 };
 
 struct ph_pool_driver {

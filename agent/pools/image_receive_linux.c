@@ -28,7 +28,7 @@ struct receiving {
     struct ph_block_map basis; /* of what is here */
     const char *basis_image;   /* its file, relative; NULL: nothing is here */
     bool delta;                /* fd is of a delta, not of the image */
-    bool wrong;                /* a block here is not what its map says */
+    int64_t wrong;             /* blocks here that are not what their map says */
     int fd;
     int current_fd; /* with delta: current's image */
     unsigned char *bytes;
@@ -172,7 +172,7 @@ static int hash_block(void *context, uint32_t index, const unsigned char *bytes,
     else
         ph_image_zero_hash(length, hash);
     if (memcmp(kept, hash, sizeof hash) != 0) {
-        receiving->wrong = true;
+        receiving->wrong++;
         memcpy(kept, hash, sizeof hash);
     }
     return 0;
@@ -197,11 +197,14 @@ static int scrub(struct receiving *receiving)
     uint32_t part = (uint32_t)(SCRUB_BYTES / basis->block_bytes) + 1;
     uint32_t parts = (basis->count - 1) / part + 1;
     int64_t turn = ph_stream_opening(receiving->stream)->sequence;
-    bool whole = receiving->head.last && basis->size <= WHOLE_BYTES;
+    bool verify = ph_stream_opening(receiving->stream)->verify;
+    bool whole = verify || (receiving->head.last && basis->size <= WHOLE_BYTES);
     int rv = whole ? hash_basis(receiving, 0, basis->count)
                    : hash_basis(receiving, (uint32_t)(turn % parts) * part, part);
 
-    if (rv == 0 && receiving->wrong)
+    if (rv == 0 && verify)
+        receiving->site->spoilt = receiving->wrong;
+    else if (rv == 0 && receiving->wrong > 0)
         ph_log(PH_LOG_ERROR, "copy_corrupt", "pool=%s path=%s/%s next_step=look_at_the_disk",
             receiving->site->context->pool->name, receiving->site->base, receiving->basis_image);
     return rv;
@@ -224,7 +227,7 @@ static int know_basis(struct receiving *receiving, bool *agreed_out)
         ph_image_map_load(receiving->site, map, receiving->basis_image, &receiving->basis, &stamp);
     if (rv == 0 && receiving->basis.block_bytes == head->block_bytes) {
         rv = scrub(receiving);
-        *agreed_out = rv == 0 && !receiving->wrong && head->basis_epoch > 0 &&
+        *agreed_out = rv == 0 && receiving->wrong == 0 && head->basis_epoch > 0 &&
                       stamp.epoch == head->basis_epoch && stamp.sequence == head->basis_sequence;
         return rv;
     }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "base/clock.h"
+#include "base/log.h"
 
 int ph_layout_inspect(const struct ph_pool_context *context, struct ph_pool_data *data_out)
 {
@@ -181,6 +182,11 @@ int ph_layout_receive(const struct ph_pool_context *context, struct ph_stream *s
     /* Now that the newer copy is in place. */
     if (rv == 0 && ph_site_has_data(&site))
         rv = ph_site_set_aside(&site, error);
+    copy_out->spoilt = site.spoilt;
+    if (site.spoilt > 0)
+        ph_log(PH_LOG_ERROR, "copy_corrupt",
+            "pool=%s path=%s wrong=%lld next_step=look_at_the_disk", context->pool->name, site.base,
+            (long long)site.spoilt);
     if (rv == 0) {
         copy_out->epoch = manifest.epoch;
         copy_out->sequence = manifest.sequence;

@@ -25,6 +25,7 @@
 static int start_client(
     struct ph_tool *tool, struct ph_stream *stream, const char *data, struct ph_error *error)
 {
+    bool verify = ph_stream_opening(stream)->verify;
     char bridge[PATH_MAX], shell[PATH_MAX + 16], source[PATH_MAX + 2];
 
     if (ph_bridge_find(bridge, sizeof bridge) != 0 || strchr(bridge, '\'') != NULL) {
@@ -34,8 +35,9 @@ static int start_client(
     }
     ph_text_format(shell, sizeof shell, "'%s' pass", bridge);
     ph_text_format(source, sizeof source, "%s/", data);
-    const char *const argv[] = {bridge, "run", "rsync", "-aHSAX", "--numeric-ids",
-        "--modify-window=-1", "--partial", IDLE, "-e", shell, "--", source, "holder:.", NULL};
+    const char *const argv[] = {bridge, "run", "rsync", verify ? "-aHSAXc" : "-aHSAX",
+        "--numeric-ids", "--modify-window=-1", "--partial", IDLE, "-e", shell, "--", source,
+        "holder:.", NULL};
     int rv = ph_tool_start(tool, argv, ph_stream_fd(stream), -1, error);
     tool->name = "rsync";
     tool->stream = stream;
@@ -169,7 +171,9 @@ static int run_server(struct ph_pool_site *site, struct ph_stream *stream, struc
     /* What `rsync -aHSAX --numeric-ids --modify-window=-1 --partial` tells its other side. */
     argv[count++] = "rsync";
     argv[count++] = "--server";
-    argv[count++] = "-lHogDtpAXrSe.iLsfxCIvu";
+    /* With c every file's content is compared, whatever its size and time say. */
+    argv[count++] =
+        ph_stream_opening(stream)->verify ? "-lHogDtpAXrcSe.iLsfxCIvu" : "-lHogDtpAXrSe.iLsfxCIvu";
     argv[count++] = "--numeric-ids";
     argv[count++] = "-@-1";
     argv[count++] = "--partial";
@@ -227,6 +231,30 @@ static int check_staging(struct ph_pool_site *site, struct ph_stream *stream,
     return rv;
 }
 
+/* A verification: what the copy before had wrong. What it had right is in the new one as the same file. */
+static int count_spoilt(struct ph_pool_site *site, struct ph_error *error)
+{
+    struct ph_pool_manifest manifest;
+    struct ph_tree_content content;
+    char slot[32], current[PATH_MAX], staging[PATH_MAX];
+
+    if (ph_copies_newest(site, slot, &manifest) != 0)
+        return 0;
+    ph_site_path(site, "copies/current/data", current);
+    ph_site_path(site, "copies/staging/data", staging);
+    int rv = ph_tree_measure(current, false, 0, site->context->cancelled, &content, error);
+    /* Of data that a former owner released nobody has written down how much it is. */
+    if (rv == 0 && manifest.bytes > 0 && content.entries != manifest.files)
+        site->spoilt += content.entries > manifest.files ? content.entries - manifest.files
+                                                         : manifest.files - content.entries;
+    else if (rv == 0 && manifest.bytes > 0 && content.bytes != manifest.bytes)
+        site->spoilt++;
+    ph_record_fini(&ph_record_pool_manifest, &manifest);
+    return rv != 0
+               ? rv
+               : ph_tree_compare(current, staging, site->context->cancelled, &site->spoilt, error);
+}
+
 /* The epoch is stored before anything else is made. */
 static int prepare(struct ph_pool_site *site, const struct ph_stream_open *open, bool *had_files,
     struct ph_error *error)
@@ -261,6 +289,8 @@ int ph_directory_receive(struct ph_pool_site *site, struct ph_stream *stream,
         rv = ph_manifest_of_open(open, manifest);
     if (rv == 0)
         rv = check_staging(site, stream, manifest, had_files, error);
+    if (rv == 0 && open->verify)
+        rv = count_spoilt(site, error);
     if (rv == 0 && atomic_load(site->context->cancelled))
         rv = -ECANCELED;
     return rv != 0 ? rv : ph_copies_accept(site, manifest, error);

@@ -29,6 +29,7 @@ struct ph_pool_site {
     bool exists;         /* base is there */
     bool traced;         /* the epoch file is there */
     struct ph_pool_trace trace;
+    int64_t spoilt; /* receiving with verify: what of the copy here was not what it should be */
 };
 
 /* Opens. -ESTALE: the context's epoch is lower than the stored one; -EBADMSG: the epoch file is broken,

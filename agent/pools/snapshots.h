@@ -26,6 +26,8 @@ int ph_snapshot_make(
 int ph_snapshots_remove_partial(struct ph_pool_site *site, struct ph_error *error);
 /* Removes what nobody needs: all but the newest and those in sent-*. Failures wait for the next time. */
 void ph_snapshots_prune(struct ph_pool_site *site);
+/* No snapshot here counts any more, nor is a difference sent to one. */
+void ph_snapshots_discredit(struct ph_pool_site *site);
 void ph_snapshot_note_sent(struct ph_pool_site *site, const char *node, const char *name);
 int ph_snapshots_remove_all(struct ph_pool_site *site, struct ph_error *error);
 int ph_snapshot_write_manifest(

@@ -243,6 +243,25 @@ void ph_snapshots_prune(struct ph_pool_site *site)
     ph_texts_fini(&keep);
 }
 
+void ph_snapshots_discredit(struct ph_pool_site *site)
+{
+    struct ph_texts names = {.count = 0};
+    int64_t epoch, sequence;
+    char path[PATH_MAX];
+
+    if (read_names(site, &names) != 0)
+        return;
+    for (size_t i = 0; i < names.count; i++) {
+        if (!parse_name(names.items[i], &epoch, &sequence))
+            continue;
+        path_of(site, names.items[i], MANIFEST, path);
+        if (unlink(path) != 0 && errno != ENOENT)
+            ph_log(PH_LOG_WARNING, "manifest_kept", "path=%s error=%s", path, strerror(errno));
+    }
+    ph_texts_fini(&names);
+    (void)ph_site_sync(site, "copies", NULL);
+}
+
 void ph_snapshot_note_sent(struct ph_pool_site *site, const char *node, const char *name)
 {
     char file[PH_NAME_BYTES_MAX + 8], path[PATH_MAX];

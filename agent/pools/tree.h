@@ -31,6 +31,10 @@ struct ph_tree_content {
  * the path in *error. */
 int ph_tree_measure(const char *path, bool hash, int64_t since_s, const atomic_bool *cancelled,
     struct ph_tree_content *content_out, struct ph_error *error);
+/* Adds to *wrong the files of `before` that have size and time of the file of that name in `after` and another
+ * content: something else than a change of the data has changed them. The same file under both is not read. */
+int ph_tree_compare(const char *before, const char *after, const atomic_bool *cancelled,
+    int64_t *wrong, struct ph_error *error);
 int ph_tree_is_empty(const char *path, bool *empty_out);
 /* Everything written so far below path (and on its file system) is durable. 0 or -errno. */
 int ph_tree_sync(const char *path);

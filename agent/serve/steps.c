@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "proto/codec.h"
 
 static struct ph_pool_context pool_context(const struct ph_running *running)
 {
@@ -164,6 +165,21 @@ static int drop(struct ph_running *running)
                          "the pool's data could not be removed");
 }
 
+/* A last copy has no limit: the pool is down until it is there. */
+static void limit_rate(struct ph_running *running, struct ph_stream *stream)
+{
+    const struct ph_pool *pool = &running->task->order.pool;
+    struct ph_pool_settings settings = {0};
+
+    if (running->task->last)
+        return;
+    if (pool->settings != NULL && ph_decode(&ph_record_pool_settings, pool->settings,
+                                      strlen(pool->settings), &settings, NULL) != 0)
+        settings.bandwidth_kib_s = 0;
+    ph_stream_limit(stream, settings.bandwidth_kib_s, running->shell->config.bandwidth_kib_s);
+    ph_record_fini(&ph_record_pool_settings, &settings);
+}
+
 static int copy(struct ph_running *running)
 {
     const struct ph_pool_driver *driver = pool_driver(running);
@@ -176,16 +192,21 @@ static int copy(struct ph_running *running)
     int rv =
         failed(running, driver->open(&context, &open, &running->error), "no copy could be begun");
     if (rv == 0)
+        open.verify = running->task->verify;
+    if (rv == 0)
         rv = failed(running,
             ph_stream_connect(&running->shell->identity, &running->task->peer, &open,
                 &running->cancelled, PH_STREAM_CONNECT_TIMEOUT_MS, &stream, &running->error),
             "the other node could not be reached");
     if (rv == 0) {
         ph_stream_count_into(stream, &running->bytes);
+        limit_rate(running, stream);
         rv = failed(running,
             driver->send(&context, stream, running->task->last, &running->copy, &running->error),
             "the copy failed");
     }
+    if (stream != NULL)
+        running->copy.spoilt = ph_stream_spoilt(stream);
     ph_stream_destroy(&stream);
     ph_record_fini(&ph_record_stream_open, &open);
     return rv;

@@ -188,7 +188,8 @@ void ph_tasks_done(struct ph_shell *shell, struct ph_running *running)
         .sequence = running->copy.sequence,
         .age_ms = running->copy.age_ms,
         .bytes = running->copy.bytes,
-        .hash = running->copy.hash};
+        .hash = running->copy.hash,
+        .spoilt = running->copy.spoilt};
     struct ph_agent_event event = {
         .kind = running->overdue ? PH_AE_TASK_ENDED : PH_AE_TASK_DONE, .result = &result};
     ph_shell_step(shell, &event);

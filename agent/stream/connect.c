@@ -87,8 +87,8 @@ static void *pump(void *argument)
             {.fd = stream->pump_fd, .events = ph_flow_events(stream)}};
         bool local = items[2].events != 0 && !ph_flow_aborted(stream);
 
-        if (zmq_poll(items, local ? 3 : 2, stream->holding ? 5 : POLL_MS) < 0 &&
-            zmq_errno() != EINTR)
+        bool soon = stream->holding || stream->paced_until_ms != 0;
+        if (zmq_poll(items, local ? 3 : 2, soon ? 5 : POLL_MS) < 0 && zmq_errno() != EINTR)
             ph_flow_abort(stream, false, "poll: %s", zmq_strerror(zmq_errno()));
         if ((items[1].revents & ZMQ_POLLIN) != 0)
             ph_wake_drain(opener->wake[0]);

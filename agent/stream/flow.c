@@ -12,6 +12,7 @@
 #define KEEP_ALIVE_MS 1000
 #define SOCKET_BYTES (1024 * 1024)
 #define READS_PER_TURN 8
+#define PACE_MS 10                 /* between two looks whether a limit leaves room */
 #define COPY_BYTES_MAX (32 * 1024) /* smaller chunks are copied, larger ones handed over */
 
 int ph_wake_pipe(int fds[2])
@@ -90,6 +91,8 @@ void ph_flow_fini(struct ph_stream *stream)
     if (stream->holding)
         zmq_msg_close(&stream->held);
     free(stream->scratch);
+    ph_pace_release(&stream->paces[0]);
+    ph_pace_release(&stream->paces[1]);
     close(stream->driver_fd);
     close(stream->pump_fd);
     ph_record_fini(&ph_record_stream_open, &stream->open);
@@ -219,13 +222,29 @@ static bool send_held(struct ph_stream *stream)
     return true;
 }
 
+/* What the limits leave of what is wanted. 0: nothing now, and paced_until_ms says so. */
+static size_t paced(struct ph_stream *stream, struct ph_pace *const paces[2], size_t wanted)
+{
+    uint64_t now_ms = ph_clock_boot_ms();
+    int64_t room = ph_pace_room(paces[0], now_ms, (int64_t)wanted);
+
+    room = ph_pace_room(paces[1], now_ms, room);
+    stream->paced_until_ms = room > 0 || wanted == 0 ? 0 : now_ms + PACE_MS;
+    return (size_t)room;
+}
+
 /* One chunk from the local end. False: nothing there, no credit or no room. */
 static bool read_chunk(struct ph_stream *stream)
 {
     size_t wanted = stream->out_credit < PH_STREAM_CHUNK_BYTES ? (size_t)stream->out_credit
                                                                : PH_STREAM_CHUNK_BYTES;
+    struct ph_pace *paces[2];
     size_t have = 0;
 
+    pthread_mutex_lock(&stream->lock);
+    memcpy(paces, stream->paces, sizeof paces);
+    pthread_mutex_unlock(&stream->lock);
+    wanted = paced(stream, paces, wanted);
     if (stream->out_ended || stream->holding || wanted == 0)
         return false;
     if (stream->scratch == NULL && (stream->scratch = malloc(PH_STREAM_CHUNK_BYTES)) == NULL)
@@ -250,6 +269,8 @@ static bool read_chunk(struct ph_stream *stream)
     }
     stream->holding = true;
     stream->held_bytes = (int64_t)have;
+    ph_pace_spend(paces[0], stream->held_bytes);
+    ph_pace_spend(paces[1], stream->held_bytes);
     stream->out_credit -= (int64_t)have;
     return send_held(stream);
 }
@@ -258,7 +279,8 @@ short ph_flow_events(const struct ph_stream *stream)
 {
     short events = 0;
 
-    if (!stream->out_ended && !stream->holding && stream->out_credit > 0)
+    bool paced_now = stream->paced_until_ms > ph_clock_boot_ms();
+    if (!stream->out_ended && !stream->holding && stream->out_credit > 0 && !paced_now)
         events |= ZMQ_POLLIN;
     if (stream->in_queued > 0 && !stream->in_discard)
         events |= ZMQ_POLLOUT;

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <zmq.h>
+#include "agent/stream/pace.h"
 #include "agent/stream/stream.h"
 #include "proto/message.h"
 #include "proto/wire/wire.h"
@@ -42,6 +43,7 @@ struct ph_stream {
     const atomic_bool *cancelled;
     _Atomic int64_t bytes;
     _Atomic(_Atomic int64_t *) counter;
+    _Atomic int64_t spoilt; /* of the peer's close */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -51,6 +53,7 @@ struct ph_stream {
     struct ph_stream_close mine;
     bool theirs_set;
     struct ph_stream_close theirs;
+    struct ph_pace *paces[2]; /* the pool's, the node's; set once */
 
     /* the pump's own */
     bool opener; /* else the holder's end */
@@ -60,7 +63,8 @@ struct ph_stream {
     bool holding;
     int64_t held_bytes;
     int64_t out_credit, out_offset;
-    bool out_ended; /* end of file read here */
+    uint64_t paced_until_ms; /* nothing is read here before: a limit is reached; 0: none is */
+    bool out_ended;          /* end of file read here */
     bool end_sent;
     struct ph_stream_block *in_first, *in_last;
     int64_t in_queued; /* bytes in the blocks */

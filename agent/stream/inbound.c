@@ -143,6 +143,7 @@ static void closed(struct ph_stream *stream, struct ph_stream_close *body)
 {
     char shown[512];
 
+    atomic_store(&stream->spoilt, body->spoilt);
     if (!body->complete) {
         ph_text_printable(shown, sizeof shown,
             body->reason != NULL ? body->reason : "the other node gave no reason");

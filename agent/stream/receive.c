@@ -153,8 +153,11 @@ static void *run(void *argument)
     if (rv != 0 && error.message[0] == '\0')
         ph_error_set(&error, PH_FAILED, NULL, "%s",
             rv == -ECANCELED ? "the holder ended the copy" : strerror(-rv));
-    struct ph_stream_close close = {
-        .complete = rv == 0, .size = copy.bytes, .hash = copy.hash, .reason = error.message};
+    struct ph_stream_close close = {.complete = rv == 0,
+        .size = copy.bytes,
+        .hash = copy.hash,
+        .reason = error.message,
+        .spoilt = copy.spoilt};
     if (rv == 0 && server->config.received != NULL)
         server->config.received(
             server->config.context, receive->pool.name, open->epoch, open->sequence);

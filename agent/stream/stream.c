@@ -37,6 +37,21 @@ void ph_stream_count_into(struct ph_stream *stream, _Atomic int64_t *bytes)
     atomic_store(&stream->counter, bytes);
 }
 
+void ph_stream_limit(struct ph_stream *stream, int64_t pool_kib_s, int64_t node_kib_s)
+{
+    pthread_mutex_lock(&stream->lock);
+    if (pool_kib_s > 0 && stream->paces[0] == NULL)
+        stream->paces[0] = ph_pace_get(stream->open.pool, pool_kib_s);
+    if (node_kib_s > 0 && stream->paces[1] == NULL)
+        stream->paces[1] = ph_pace_get("", node_kib_s);
+    pthread_mutex_unlock(&stream->lock);
+}
+
+int64_t ph_stream_spoilt(struct ph_stream *stream)
+{
+    return atomic_load(&stream->spoilt);
+}
+
 void ph_stream_reason(struct ph_stream *stream, char *out, size_t size)
 {
     pthread_mutex_lock(&stream->lock);

@@ -40,6 +40,10 @@ const char *ph_stream_peer(const struct ph_stream *stream);
 int64_t ph_stream_bytes(const struct ph_stream *stream); /* so far, both directions */
 /* From now on the bytes so far are kept in *bytes too, for progress. It must outlive the stream. */
 void ph_stream_count_into(struct ph_stream *stream, _Atomic int64_t *bytes);
+/* Limits what is sent from here on: of the pool's streams together, and of all of the node's (KiB/s; 0: none). */
+void ph_stream_limit(struct ph_stream *stream, int64_t pool_kib_s, int64_t node_kib_s);
+/* Sender: what the receiver said in its close that was wrong there (a verify), also when the copy failed. */
+int64_t ph_stream_spoilt(struct ph_stream *stream);
 /* Why the stream was aborted, or "". out needs PH_TEXT_BYTES_MAX bytes. */
 void ph_stream_reason(struct ph_stream *stream, char *out, size_t size);
 

@@ -154,6 +154,11 @@ struct core_peer {
     int64_t progress;    /* of the copy under way, 0..100 */
     int64_t urgent;      /* asked of the owner: a copy that begins now */
     int64_t urgent_done; /* answered by a complete copy */
+    int64_t verify;      /* likewise: a copy that compares all (verify.c) */
+    int64_t verify_done;
+    int64_t verify_failures;   /* of this one, in a row */
+    int64_t spoilt_found;      /* by a try of it that could not make it good */
+    int64_t sent_bytes, kib_s; /* of the copy under way, as the owner said last */
     /* row.as_of by the clock that nobody sets: valid while copied_as_of is row.as_of, that is for copies
      * that this process was told of. */
     uint64_t copied_ms;
@@ -200,6 +205,13 @@ struct core_pool {
     int64_t failbacks;    /* in a row that failed */
     uint64_t failback_ms; /* not before */
     struct core_timer timer;
+    /* verify.c */
+    struct core_job
+        *verify; /* the unfinished job that compares its copies, beside `job`; or NULL */
+    struct core_timer care;
+    bool behind; /* said that the freshest copy is older than max_data_loss_s */
+    bool settings_read;
+    int64_t settings_revision, verify_interval_s;
     bool orders_due;
     /* its node reported this epoch as failed, and the agent has not restarted since */
     int64_t failed_epoch;
@@ -487,6 +499,19 @@ void core_holders(struct ph_core *core, struct core_pool *pool); /* copies.c */
 int64_t core_next_urgent(struct ph_core *core);
 void core_failback(struct ph_core *core, struct core_pool *pool); /* failback.c */
 
+/* ---- verify.c ---- */
+/* Says when copies fall behind, asks for verifications that are due, takes a job of that kind on. */
+void core_copies_watch(struct ph_core *core, struct core_pool *pool);
+void core_copy_verified(
+    struct ph_core *core, struct core_peer *peer, const struct ph_copy_report *report);
+void core_copy_unverified(
+    struct ph_core *core, struct core_peer *peer, const struct ph_copy_report *report);
+int64_t core_pool_lag_ms(
+    const struct ph_core *core, const struct core_pool *pool); /* -1: no copy */
+void core_verify_stop(struct core_pool *pool);                 /* nothing more is compared now */
+/* The copy whose error stands, or NULL. */
+const struct core_peer *core_pool_copy_error(const struct core_pool *pool);
+
 /* ---- job.c ---- */
 struct core_job *core_job_new(struct ph_core *core, enum ph_job_kind kind, struct core_pool *pool,
     struct core_node *node, const char *who);
@@ -623,7 +648,7 @@ core_handler ph_request_fence_on, ph_request_fence_test, ph_request_fence_apply,
     ph_request_fence_list;
 core_handler ph_request_drain, ph_request_resume, ph_request_fence, ph_request_retire,
     ph_request_pool_move, ph_request_pool_start, ph_request_pool_stop, ph_request_pool_remove,
-    ph_request_job_cancel, ph_request_pause, ph_request_unpause;
+    ph_request_job_cancel, ph_request_pause, ph_request_unpause, ph_request_pool_verify;
 
 /* identity.c: called by retire; by ph_core_load for each identity row; by destroy. */
 void core_identity_revoke(struct ph_core *core, const char *name);

@@ -1,6 +1,6 @@
 /*
  * Jobs: numbered, durable, with a reason and what they wait for. A pool has at most one unfinished
- * job; a drain has one child per pool. Ended jobs are kept in memory for a while, for whoever waits.
+ * job (besides, one that verifies its copies); a drain has one child per pool. Ended jobs are kept in memory for a while, for whoever waits.
  */
 #include "manager/core/internal.h"
 
@@ -78,6 +78,9 @@ static void job_link(struct ph_core *core, struct core_job *job)
     } else if (job->row.kind == PH_JOB_FENCE) {
         if (node != NULL)
             node->fence = job;
+    } else if (pool != NULL && job->row.kind == PH_JOB_VERIFY) {
+        pool->verify = job;
+        core_pool_dirty(core, pool);
     } else if (pool != NULL) {
         pool->job = job;
         core_pool_dirty(core, pool);
@@ -109,7 +112,7 @@ struct core_job *core_job_new(struct ph_core *core, enum ph_job_kind kind, struc
 
     if (job == NULL)
         return NULL;
-    ph_assert(pool == NULL || pool->job == NULL);
+    ph_assert(pool == NULL || (kind == PH_JOB_VERIFY ? pool->verify : pool->job) == NULL);
     job->row.id = ++core->last_job_id;
     job->row.kind = kind;
     job->row.created_at = core->wall_ms;
@@ -133,7 +136,7 @@ int core_job_load(struct ph_core *core, const struct ph_job *row, struct ph_erro
     if (core->job_count > 0 && core->jobs[core->job_count - 1]->row.id >= row->id)
         return ph_error_set(
             error, PH_BAD_INPUT, "id", "job %lld is not in order", (long long)row->id);
-    if (pool != NULL && pool->job != NULL)
+    if (pool != NULL && pool->job != NULL && row->kind != PH_JOB_VERIFY)
         return ph_error_set(error, PH_BAD_INPUT, "pool",
             "job %lld and job %lld are both at work on pool %s", (long long)pool->job->row.id,
             (long long)row->id, row->pool);
@@ -262,6 +265,8 @@ static void job_unlink(struct ph_core *core, struct core_job *job)
         core_account(core, pool);
         core_pool_dirty(core, pool);
     }
+    if (pool != NULL && pool->verify == job)
+        pool->verify = NULL;
     if (node != NULL && node->drain == job)
         node->drain = NULL;
     if (node != NULL && node->fence == job)

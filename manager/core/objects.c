@@ -171,6 +171,7 @@ struct core_pool *core_pool_make(struct ph_core *core, const char *name)
     ph_text_format(pool->row.name, sizeof pool->row.name, "%s", name);
     pool->holders_due = true;
     core_timer_init(core, &pool->timer, CORE_TIMER_POOL, pool);
+    core_timer_init(core, &pool->care, CORE_TIMER_POOL, pool);
     if (ph_map_put(&core->pools, pool->row.name, pool) != 0) {
         core->no_memory = true;
         free(pool);
@@ -201,6 +202,7 @@ void core_pool_free(struct ph_core *core, struct core_pool *pool)
         ph_record_fini(&ph_record_vm, &pool->vms[i].row);
     free(pool->vms);
     core_timer_clear(core, &pool->timer);
+    core_timer_clear(core, &pool->care);
     ph_texts_fini(&pool->failed_on);
     ph_record_fini(&ph_record_pool, &pool->row);
     free(pool);
@@ -215,6 +217,8 @@ void core_pool_forget(struct ph_core *core, struct core_pool *pool)
         ph_text_format(text, sizeof text, "%lld", (long long)core->epoch_floor);
         core_meta_set(core, "epoch_floor", text);
     }
+    if (pool->verify != NULL)
+        core_job_end(core, pool->verify, PH_JOB_CANCELLED, "the pool is removed");
     while (pool->peers.count > 0) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): likewise */
         core_peer_forget(core, pool->peers.items[pool->peers.count - 1].value);
     for (size_t i = 0; i < pool->vm_count; i++) {

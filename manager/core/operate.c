@@ -277,6 +277,8 @@ static int cancel_pool_job(struct ph_core *core, const struct ph_event_in *in, s
             pool->row.desired = PH_DESIRED_INACTIVE;
         else if (job->row.kind == PH_JOB_STOP)
             pool->row.desired = PH_DESIRED_ACTIVE;
+        else if (job->row.kind == PH_JOB_VERIFY)
+            core_verify_stop(pool);
         core_job_end(core, job, PH_JOB_CANCELLED, "cancelled by %s", in->sender);
         core_pool_touch(core, pool);
     }
@@ -315,6 +317,7 @@ int ph_request_job_cancel(struct ph_core *core, const struct ph_event_in *in)
     case PH_JOB_START:
     case PH_JOB_STOP:
     case PH_JOB_REMOVE:
+    case PH_JOB_VERIFY:
         break;
     }
     return cancel_pool_job(core, in, job);

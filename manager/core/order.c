@@ -140,6 +140,12 @@ static bool required(const struct core_pool *pool, const struct core_peer *peer)
            job->row.phase == PH_PHASE_STOPPING;
 }
 
+/* One that was called off is not asked for any more. */
+static int64_t verify(const struct core_peer *peer)
+{
+    return peer->verify > peer->verify_done ? peer->verify : 0;
+}
+
 /* Whether `other` belongs into the list of the peer's order. */
 static bool listed(const struct core_pool *pool, const struct core_peer *peer,
     const struct wanted *wanted, const struct core_peer *other)
@@ -168,9 +174,10 @@ static void peers_text(const struct core_pool *pool, const struct core_peer *pee
 
         if (!listed(pool, peer, wanted, other))
             continue;
-        used += ph_text_format(text + used, size - used, "%s %s %s %lld %d\n", other->row.node,
+        used += ph_text_format(text + used, size - used, "%s %s %s %lld %d %lld\n", other->row.node,
             text_or_empty(other->node->row.endpoint), text_or_empty(other->node->row.public_key),
-            (long long)(wanted->owner ? other->urgent : 0), wanted->owner && required(pool, other));
+            (long long)(wanted->owner ? other->urgent : 0), wanted->owner && required(pool, other),
+            (long long)(wanted->owner ? verify(other) : 0));
     }
 }
 
@@ -195,6 +202,7 @@ static void add_peers(struct ph_core *core, struct ph_order *order, const struct
         ph_text_format(item->node, sizeof item->node, "%s", other->row.node);
         item->urgent = wanted->owner ? other->urgent : 0;
         item->required = wanted->owner && required(pool, other);
+        item->verify = wanted->owner ? verify(other) : 0;
     }
 }
 

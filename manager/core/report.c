@@ -214,6 +214,7 @@ static void copy_complete(
     if (report->urgent > peer->urgent_done)
         peer->urgent_done = report->urgent;
     peer->progress = 100;
+    core_copy_verified(core, peer, report);
     if (report->epoch < row->epoch ||
         (report->epoch == row->epoch && report->sequence < row->sequence))
         return;
@@ -232,6 +233,7 @@ static void copy_complete(
 static void copy_failing(
     struct ph_core *core, struct core_peer *peer, const struct ph_copy_report *report)
 {
+    core_copy_unverified(core, peer, report);
     enum ph_replica_state state = core_copy_usable(peer) ? PH_REPLICA_FAILING : PH_REPLICA_SEEDING;
     const char *reason = report->reason == NULL ? "no reason given" : report->reason;
     struct core_pool *pool = peer->pool;
@@ -275,6 +277,8 @@ void core_copy_report(struct ph_core *core, const struct ph_event_in *in)
         (pool->row.node[0] != '\0' && report->epoch != pool->row.epoch))
         return;
     peer->copy_number = report->number;
+    peer->sent_bytes = report->sent_bytes;
+    peer->kib_s = report->kib_s;
     switch (report->state) {
     case PH_REPLICA_COMPLETE:
         copy_complete(core, peer, report);

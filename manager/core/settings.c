@@ -13,8 +13,11 @@
 
 void core_settings_store(struct ph_core *core, struct ph_pool *row, const struct ph_pool_spec *spec)
 {
-    struct ph_pool_settings settings = {
-        .image = spec->image, .shared = spec->shared, .ocf = spec->ocf}; /* borrowed */
+    struct ph_pool_settings settings = {.image = spec->image,
+        .shared = spec->shared,
+        .ocf = spec->ocf,
+        .verify_interval_s = spec->verify_interval_s,
+        .bandwidth_kib_s = spec->bandwidth_kib_s}; /* borrowed */
     size_t bytes = 0;
 
     free(row->settings);
@@ -40,6 +43,8 @@ void core_settings_read(struct ph_core *core, const struct ph_pool *row, struct 
         spec->image = settings.image;
         spec->shared = settings.shared;
         spec->ocf = settings.ocf;
+        spec->verify_interval_s = settings.verify_interval_s;
+        spec->bandwidth_kib_s = settings.bandwidth_kib_s;
     } else if (rv == -ENOMEM) {
         core->no_memory = true;
     }

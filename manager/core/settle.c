@@ -254,6 +254,7 @@ static bool job_step(struct ph_core *core, struct core_pool *pool)
     case PH_JOB_DRAIN:
     case PH_JOB_FENCE:
     case PH_JOB_RETIRE:
+    case PH_JOB_VERIFY:
         break;
     }
     return core_find_pool(core, name) == pool;
@@ -282,6 +283,7 @@ void core_pool_settle(struct ph_core *core, struct core_pool *pool)
         core_holders(core, pool);
     else if (pool->copies_short)
         core_want(core, pool); /* it still lacks a copy, whatever it was looked at for */
+    core_copies_watch(core, pool);
     core_account(core, pool);
 }
 

@@ -49,6 +49,7 @@ static bool interrupt(struct ph_core *core, struct core_pool *pool, const struct
     case PH_JOB_DRAIN:
     case PH_JOB_FENCE:
     case PH_JOB_RETIRE:
+    case PH_JOB_VERIFY:
         break;
     }
     return false;

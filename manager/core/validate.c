@@ -178,12 +178,14 @@ static bool job_sound(
     if (!core_job_ended(job) && (child_ended != job->child_ended || running != job->child_running))
         return wrong(error, "job %lld miscounts its children", (long long)job->row.id);
     if (core_job_ended(job)) {
-        if (pool != NULL && pool->job == job)
+        if (pool != NULL && (pool->job == job || pool->verify == job))
             return wrong(
                 error, "pool %s holds on to job %lld", pool->row.name, (long long)job->row.id);
         if (job->row.ended_at == 0 || job->row.phase != PH_PHASE_DONE)
             return wrong(error, "job %lld has not ended well", (long long)job->row.id);
-    } else if (job->row.pool[0] != '\0' && (pool == NULL || pool->job != job)) {
+    } else if (job->row.pool[0] != '\0' &&
+               (pool == NULL ||
+                   (job->row.kind == PH_JOB_VERIFY ? pool->verify : pool->job) != job)) {
         return wrong(error, "job %lld is at work on pool %s, which does not know it",
             (long long)job->row.id, job->row.pool);
     } else if (job->row.phase == PH_PHASE_DONE) {

@@ -3,6 +3,30 @@
  */
 #include "manager/core/request.h"
 
+/* Of a copy that the job waits for: how far it is and how fast it goes. */
+static void view_rate(struct ph_core *core, const struct core_job *job, struct ph_job *view)
+{
+    const struct core_pool *pool = core_find_pool(core, job->row.pool);
+    const struct core_peer *peer = NULL;
+
+    if (pool == NULL || core_job_ended(job))
+        return;
+    if (job->row.kind == PH_JOB_MOVE)
+        peer = core_find_peer(pool, job->row.target);
+    for (size_t i = 0; job->row.kind == PH_JOB_VERIFY && i < pool->peers.count; i++) {
+        const struct core_peer *other = pool->peers.items[i].value;
+        if (other->verify > other->verify_done)
+            peer = other;
+    }
+    if (peer == NULL || peer->sent_bytes == 0)
+        return;
+    char text[PH_TEXT_BYTES_MAX + 1];
+    ph_text_format(text, sizeof text, "%s (%lld MiB sent to %s, %lld.%lld MiB/s)",
+        core_text(view->waiting_on), (long long)(peer->sent_bytes >> 20), peer->row.node,
+        (long long)(peer->kib_s / 1024), (long long)(peer->kib_s % 1024 * 10 / 1024));
+    core_set_text(core, &view->waiting_on, "%s", text);
+}
+
 void core_view_job(struct ph_core *core, const struct core_job *job, struct ph_job *view)
 {
     if (ph_record_copy(&ph_record_job, view, &job->row) != 0) {
@@ -11,6 +35,7 @@ void core_view_job(struct ph_core *core, const struct core_job *job, struct ph_j
     }
     if (view->state == PH_JOB_QUEUED && core_text(view->waiting_on)[0] == '\0')
         core_set_text(core, &view->waiting_on, "its turn");
+    view_rate(core, job, view);
     if ((view->state == PH_JOB_FAILED || view->state == PH_JOB_CANCELLED) &&
         core_text(view->reason)[0] == '\0')
         core_set_text(core, &view->reason, "%s", ph_enum_job_state.docs[view->state]);

@@ -25,6 +25,10 @@ static void view_copy(struct ph_core *core, const struct core_peer *peer, struct
     view->sequence = peer->row.sequence;
     view->bytes = peer->row.bytes;
     view->progress = peer->progress;
+    view->verified_at = peer->row.verified_at;
+    view->spoilt = peer->row.spoilt;
+    view->sent_bytes = peer->sent_bytes;
+    view->kib_s = peer->kib_s;
     core_copy_text(core, &view->reason, peer->row.reason);
     if (core_text(view->reason)[0] != '\0' || view->state == PH_REPLICA_COMPLETE)
         return;
@@ -200,6 +204,12 @@ void core_view_pool(
     view->job = pool->job != NULL ? pool->job->row.id : 0;
     view->since = row->since;
     pool_reason(core, pool, &view->reason);
+    view->lag_ms = core_pool_lag_ms(core, pool);
+    view->behind = pool->behind;
+    const struct core_peer *failing = core_pool_copy_error(pool);
+    if (failing != NULL)
+        core_set_text(
+            core, &view->copy_error, "%s: %s", failing->row.node, core_text(failing->row.reason));
     if (!whole)
         return;
     for (size_t i = 0; i < pool->vm_count; i++) {

@@ -114,7 +114,8 @@
     F(T, TEXT, endpoint, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "its data channel")                   \
     F(T, TEXT, public_key, none, PH_OPT, 0, PH_KEY_BYTES, "its CURVE key")                         \
     F(T, INT, urgent, none, PH_OPT, 0, INT64_MAX, "when it grew: make a copy that begins now and echo this") \
-    F(T, BOOL, required, none, PH_OPT, 0, 0, "a deactivation is not done before this one has the last copy")
+    F(T, BOOL, required, none, PH_OPT, 0, 0, "a deactivation is not done before this one has the last copy") \
+    F(T, INT, verify, none, PH_OPT, 0, INT64_MAX, "when it grew: make a copy now that trusts nothing of what is there, compare all, and echo this")
 
 #define PH_FIELDS_order(F, T)                                                                      \
     F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
@@ -144,7 +145,11 @@
     F(T, INT, bytes, none, PH_OPT, 0, INT64_MAX, "size of the copy")                               \
     F(T, INT, urgent, none, PH_OPT, 0, INT64_MAX, "echo of the peer's urgent this copy satisfies") \
     F(T, TEXT, hash, none, PH_OPT, 0, 128, "of the content")                                       \
-    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "the error")
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "the error")                            \
+    F(T, INT, verified, none, PH_OPT, 0, INT64_MAX, "echo of the peer's verify that a complete copy has answered") \
+    F(T, INT, spoilt, none, PH_OPT, 0, INT64_MAX, "what was found there not to be what it should be; complete: it was made anew, failing: it still is") \
+    F(T, INT, sent_bytes, none, PH_OPT, 0, INT64_MAX, "over the channel so far, of the copy under way") \
+    F(T, INT, kib_s, none, PH_OPT, 0, INT64_MAX, "its rate in the last second")
 
 /* -- witnesses: docs/conversation.md, "Witnesses" -- */
 #define PH_FIELDS_voter_list(F, T)                                                               \

@@ -49,7 +49,8 @@
     F(T, INT, copy_stall_s, none, PH_OPT, 1, 86400, "a copy whose tool moves nothing for so long has failed") \
     F(T, NAME, log_level, none, PH_OPT, 0, 63, "error, warning, notice, info, debug")              \
     F(T, INT, watchdog_s, none, PH_OPT, 0, 600, "time-out to set on the watchdog; 0: what it has") \
-    F(T, BOOL, pid_namespaces, none, PH_OPT, 0, 0, "each pool in a PID namespace where that is allowed; true unless set")
+    F(T, BOOL, pid_namespaces, none, PH_OPT, 0, 0, "each pool in a PID namespace where that is allowed; true unless set") \
+    F(T, INT, bandwidth_kib_s, none, PH_OPT, 0, 1000000000, "limit of all copies sent together; 0: none")
 
 /* config.yaml of the command line: where the manager is and who asks. */
 #define PH_FIELDS_client_config(F, T)                                                              \

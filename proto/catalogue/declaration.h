@@ -30,7 +30,9 @@
     F(T, MANY, vms, vm_spec, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs in start order")             \
     F(T, ONE, image, image_settings, PH_OPT, 0, 0, "of the driver image")                          \
     F(T, ONE, shared, shared_settings, PH_OPT, 0, 0, "of the driver shared")                       \
-    F(T, ONE, ocf, ocf_settings, PH_OPT, 0, 0, "of the driver ocf")
+    F(T, ONE, ocf, ocf_settings, PH_OPT, 0, 0, "of the driver ocf")                                \
+    F(T, INT, verify_interval_s, none, PH_OPT, 0, 31536000, "seconds between full comparisons of each copy; 0: when asked") \
+    F(T, INT, bandwidth_kib_s, none, PH_OPT, 0, 1000000000, "limit of its copies together; 0: none")
 
 #define PH_FIELDS_declaration(F, T)                                                                \
     F(T, MANY, pools, pool_declaration, PH_REQ, 0, PH_POOLS_MAX, "the pools")

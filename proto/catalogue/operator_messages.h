@@ -83,7 +83,9 @@
     F(T, MANY, vms, vm_spec, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs in start order")             \
     F(T, ONE, image, image_settings, PH_OPT, 0, 0, "of the driver image")                          \
     F(T, ONE, shared, shared_settings, PH_OPT, 0, 0, "of the driver shared")                       \
-    F(T, ONE, ocf, ocf_settings, PH_OPT, 0, 0, "of the driver ocf")
+    F(T, ONE, ocf, ocf_settings, PH_OPT, 0, 0, "of the driver ocf")                                \
+    F(T, INT, verify_interval_s, none, PH_OPT, 0, 31536000, "seconds between full comparisons of each copy; 0: when asked") \
+    F(T, INT, bandwidth_kib_s, none, PH_OPT, 0, 1000000000, "limit of its copies together; 0: none")
 
 #define PH_FIELDS_apply(F, T)                                                                      \
     F(T, MANY, pools, pool_spec, PH_OPT, 0, PH_POOLS_MAX, "the declarations")                      \
@@ -191,7 +193,11 @@
     F(T, INT, sequence, none, PH_REQ, 0, INT64_MAX, "under that epoch")                            \
     F(T, INT, bytes, none, PH_REQ, 0, INT64_MAX, "its size")                                       \
     F(T, INT, progress, none, PH_REQ, 0, 100, "of the copy under way")                             \
-    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "the last error")
+    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "the last error")                       \
+    F(T, INT, verified_at, none, PH_OPT, 0, INT64_MAX, "when all of it was last compared with the pool; 0: never") \
+    F(T, INT, spoilt, none, PH_OPT, 0, INT64_MAX, "what was not what it should be then, and was made anew") \
+    F(T, INT, sent_bytes, none, PH_OPT, 0, INT64_MAX, "of the copy under way, so far")             \
+    F(T, INT, kib_s, none, PH_OPT, 0, INT64_MAX, "its rate")
 
 #define PH_FIELDS_vm_view(F, T)                                                                    \
     F(T, NAME, name, none, PH_KEY, 1, 63, "the VM")                                                \
@@ -228,7 +234,10 @@
     F(T, ONE, declared, pool_spec, PH_OPT, 0, 0, "pool.show only")                                 \
     F(T, INT, job, none, PH_REQ, 0, INT64_MAX, "the job at work on it, or 0")                      \
     F(T, INT, since, none, PH_REQ, 0, INT64_MAX, "of state or node")                               \
-    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")
+    F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")              \
+    F(T, INT, lag_ms, none, PH_OPT, -1, INT64_MAX, "age of its freshest copy; -1: none is complete, or none is wanted") \
+    F(T, BOOL, behind, none, PH_OPT, 0, 0, "that is more than its max_data_loss_s")                \
+    F(T, TEXT, copy_error, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "last error of its copies that stands, and where; empty: none")
 
 #define PH_FIELDS_candidate(F, T)                                                                  \
     F(T, NAME, node, none, PH_KEY, 1, 63, "the node")                                              \
@@ -366,6 +375,7 @@
     M(PH_MSG_STATUS_SHOWN, "status.shown", status_shown, PH_ROLE_NONE, PH_MESSAGE_BYTES_MAX, "an answer") \
     M(PH_MSG_ROWS, "rows", rows, PH_ROLE_NONE, 65536, "an answer, with rows in a second frame")    \
     M(PH_MSG_STORY, "events.story", numbered, PH_ROLE_VIEWER, 4096, "the story of a job -> story.shown") \
+    M(PH_MSG_POOL_VERIFY, "pool.verify", named, PH_ROLE_OPERATOR, 4096, "compare its copies with it -> done") \
     M(PH_MSG_STORY_SHOWN, "story.shown", story, PH_ROLE_NONE, PH_MESSAGE_BYTES_MAX, "an answer")
 
 #endif

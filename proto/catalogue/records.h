@@ -91,7 +91,9 @@
     F(T, INT, as_of, none, PH_OPT, 0, INT64_MAX, "the moment whose data it holds")                 \
     F(T, INT, bytes, none, PH_OPT, 0, INT64_MAX, "its size")                                       \
     F(T, TEXT, hash, none, PH_OPT, 0, 128, "of its content, when it was taken")                    \
-    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "the last error, if any")
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "the last error, if any")               \
+    F(T, INT, verified_at, none, PH_OPT, 0, INT64_MAX, "when all of it was last compared with the pool; 0: never") \
+    F(T, INT, spoilt, none, PH_OPT, 0, INT64_MAX, "files, blocks or snapshots that were not what they should be then, and were made anew")
 
 #define PH_FIELDS_job(F, T)                                                                        \
     F(T, INT, id, none, PH_KEY, 1, INT64_MAX, "number, ascending")                                 \

@@ -1,6 +1,7 @@
 /*
  * Catalogue: what pool drivers want to know of a pool beyond what every pool has. One record per driver,
- * under the driver's name in the declaration; the inventory keeps them together as pool.settings.
+ * under the driver's name in the declaration; the inventory keeps them together as pool.settings. What copies
+ * alone want to know is there as well.
  */
 #ifndef PH_CATALOGUE_SETTINGS_H
 #define PH_CATALOGUE_SETTINGS_H
@@ -25,7 +26,9 @@
 #define PH_FIELDS_pool_settings(F, T)                                                              \
     F(T, ONE, image, image_settings, PH_OPT, 0, 0, "of the driver image")                          \
     F(T, ONE, shared, shared_settings, PH_OPT, 0, 0, "of the driver shared")                       \
-    F(T, ONE, ocf, ocf_settings, PH_OPT, 0, 0, "of the driver ocf")
+    F(T, ONE, ocf, ocf_settings, PH_OPT, 0, 0, "of the driver ocf")                                \
+    F(T, INT, verify_interval_s, none, PH_OPT, 0, 31536000, "seconds between full comparisons of each copy; 0: when asked") \
+    F(T, INT, bandwidth_kib_s, none, PH_OPT, 0, 1000000000, "limit of its copies together; 0: none")
 
 #define PH_SETTINGS_RECORDS(R) R(image_settings) R(shared_settings) R(ocf_settings) R(pool_settings)
 

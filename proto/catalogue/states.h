@@ -70,7 +70,8 @@
     V(PH_JOB_STOP, "stop", "make a pool inactive")                                                 \
     V(PH_JOB_REMOVE, "remove", "stop a pool and forget it")                                        \
     V(PH_JOB_FENCE, "fence", "prove that a node is off")                                           \
-    V(PH_JOB_RETIRE, "retire", "drain a node and forget it")
+    V(PH_JOB_RETIRE, "retire", "drain a node and forget it")                                       \
+    V(PH_JOB_VERIFY, "verify", "compare every copy of a pool with the pool, whole")
 
 #define PH_VALUES_job_state(V)                                                                     \
     V(PH_JOB_QUEUED, "queued", "not begun; waiting_on says why")                                   \

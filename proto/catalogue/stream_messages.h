@@ -20,7 +20,8 @@
     F(T, INT, parent_epoch, none, PH_OPT, 0, INT64_MAX, "epoch of that parent")                    \
     F(T, TEXT, hash, none, PH_OPT, 0, 128, "of the content, when the sender knows it beforehand")  \
     F(T, INT, as_of, none, PH_OPT, 0, INT64_MAX, "the moment whose data it holds, the owner's wall clock") \
-    F(T, MANY, lineage, pool_point, PH_OPT, 0, PH_LINEAGE_MAX, "points all of whose data is in it, newest first")
+    F(T, MANY, lineage, pool_point, PH_OPT, 0, PH_LINEAGE_MAX, "points all of whose data is in it, newest first") \
+    F(T, BOOL, verify, none, PH_OPT, 0, 0, "nothing of what the receiver has is trusted: all content is compared")
 
 #define PH_FIELDS_stream_opened(F, T)                                                              \
     F(T, INT, stream, none, PH_REQ, 1, INT64_MAX, "as opened")                                     \
@@ -47,7 +48,8 @@
     F(T, INT, size, none, PH_OPT, 0, INT64_MAX, "of the content, bytes")                           \
     F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "why not")                              \
     F(T, INT, hashed_since_s, none, PH_OPT, 0, INT64_MAX, "files modified before this second are in the hash by size only; 0: all of all") \
-    F(T, BOOL, again, none, PH_OPT, 0, 0, "refused for the moment only: open again a little later")
+    F(T, BOOL, again, none, PH_OPT, 0, 0, "refused for the moment only: open again a little later") \
+    F(T, INT, spoilt, none, PH_OPT, 0, INT64_MAX, "of a verify: what was here and was not what it should be; complete: it was made anew")
 
 /* -- files of the pool drivers, under DIR/pools/NAME -- */
 
