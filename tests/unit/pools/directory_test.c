@@ -328,6 +328,40 @@ static void missed_an_owner(void **state)
     assert_string_equal("three", get(N3, "../web.diverged-e4/data/a"));
 }
 
+static void verified(void **state)
+{
+    struct timespec times[2];
+    struct stat status;
+    char path[PATH_MAX];
+    (void)state;
+    must_activate(N1, 1, true);
+    put(N1, "a", "one");
+    put(N1, "b", "two");
+    put(N1, "c", "six");
+    must_copy(N1, N2, 1, false);
+    path_in(N2, "copies/current/data/a", path);
+    assert_int_equal(0, stat(path, &status));
+    write_file(path, "eno"); /* as a disk does it: size and times are as before */
+    times[0] = status.st_atim;
+    times[1] = status.st_mtim;
+    assert_int_equal(0, utimensat(AT_FDCWD, path, times, 0));
+    must_copy(N1, N2, 1, false);
+    assert_string_equal("eno", get(N2, "copies/current/data/a"));
+    put(N1, "b", "three"); /* a change of the data is none of the copy's */
+    world.verify = true;
+    must_copy(N1, N2, 1, false);
+    assert_int_equal(1, world.spoilt);
+    assert_string_equal("one", get(N2, "copies/current/data/a"));
+    assert_string_equal("three", get(N2, "copies/current/data/b"));
+    must_copy(N1, N2, 1, false);
+    assert_int_equal(0, world.spoilt);
+    path_in(N2, "copies/current/data/c", path);
+    assert_int_equal(0, unlink(path)); /* less than the manifest says */
+    must_copy(N1, N2, 1, false);
+    assert_int_equal(1, world.spoilt);
+    assert_string_equal("six", get(N2, "copies/current/data/c"));
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -415,6 +449,7 @@ int main(void)
         TEST(emptied_source),
         TEST(diverged),
         TEST(missed_an_owner),
+        TEST(verified),
         TEST(refusals),
         TEST(in_use),
         TEST(unreadable_holder),

@@ -271,6 +271,24 @@ static void corrupted(void **state)
     same_trees(N1, N2);
 }
 
+/* A verification reads all of what is here, once. */
+static void verified(void **state)
+{
+    (void)state;
+    must_activate(N1, 1, true);
+    put_bytes(N1, "big", 4 * MIB, 1);
+    must_copy(N1, N2, 1, false);
+    world.verify = true;
+    must_copy(N1, N2, 1, false);
+    assert_int_equal(0, world.spoilt);
+    flip_byte(N2, "copies/current/data/image", 0);
+    flip_byte(N2, "copies/current/data/image", (host->pool_mib - 1) * (off_t)MIB);
+    must_copy(N1, N2, 1, false);
+    assert_int_equal(2, world.spoilt);
+    must_copy(N1, N2, 1, false);
+    assert_int_equal(0, world.spoilt);
+}
+
 /* CAP_SYS_RESOURCE: without it the kernel grows no ext4 that is mounted, root or not. */
 static bool may_grow(void)
 {
@@ -453,6 +471,7 @@ int main(void)
         TEST(last_again),
         TEST(diverged),
         TEST(corrupted),
+        TEST(verified),
         TEST(grows),
         TEST(full_disk),
         TEST(cut),

@@ -45,6 +45,8 @@ static struct {
     struct ph_pool_copy copy;
     int64_t stream_bytes; /* of the last copy */
     uint32_t connect_ms;
+    bool verify;    /* the next copies trust nothing */
+    int64_t spoilt; /* of the last copy */
     const char *active; /* what is active, below the pool's directory: data, mount */
 } world;
 
@@ -180,11 +182,13 @@ static inline int copy(struct node *owner, struct node *holder, int64_t epoch, b
     int rv = world.driver->open(&context, &open, &world.error);
     if (rv != 0)
         return rv;
+    open.verify = world.verify;
     rv = ph_stream_connect(&owner->identity, &holder->peer, &open, &owner->cancelled,
         world.connect_ms, &stream, &world.error);
     if (rv == 0)
         rv = world.driver->send(&context, stream, last, &world.copy, &world.error);
     world.stream_bytes = stream != NULL ? ph_stream_bytes(stream) : 0;
+    world.spoilt = stream != NULL ? ph_stream_spoilt(stream) : 0;
     ph_stream_destroy(&stream);
     ph_record_fini(&ph_record_stream_open, &open);
     if (rv != 0)
