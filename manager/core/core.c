@@ -72,6 +72,7 @@ void ph_core_destroy(struct ph_core **core_pointer)
     free(core->wanting);
     free(core->touched);
     free(core->lost_ms);
+    free(core->voters_due);
     free(core);
     *core_pointer = NULL;
 }

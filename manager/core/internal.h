@@ -126,6 +126,7 @@ struct core_node {
     struct ph_voter_set voters;    /* durable once its version is not 0 */
     bool eligible;                 /* as a witness of others; counted in core->eligible_count */
     bool voters_due, voters_short; /* to be looked at; has fewer witnesses than could be wished */
+    uint64_t eligible_seen;        /* core->eligible_changes when it was last looked at */
     struct ph_map served;          /* name -> struct core_node *: whose witness it is */
     int64_t list_check;            /* of the voter.list it shall have; 0: to be made anew */
     int64_t list_taken;            /* of the one it has confirmed to us */
@@ -303,9 +304,11 @@ struct ph_core {
     size_t drain_count, drain_room;
     uint64_t told_takeover_ms; /* meta "takeover_ms": the longest any node may still live by */
     int64_t urgent;            /* last number given to a peer's urgent */
-    int64_t epoch_floor; /* meta "epoch_floor": epochs of forgotten pools are not used again */
-    size_t eligible_count, voters_short; /* nodes: that can be witnesses; that have too few */
-    bool voters_due;
+    int64_t epoch_floor;   /* meta "epoch_floor": epochs of forgotten pools are not used again */
+    size_t eligible_count; /* nodes that can be witnesses */
+    uint64_t eligible_changes; /* times that one became so or ceased to be */
+    size_t voters_due_count, voters_due_room;
+    struct core_node **voters_due; /* whose sets are to be looked at; NULL: forgotten since */
 };
 
 /* ---- look-ups (NULL when absent) -------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "manager/core/internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Nodes looked at for another failure domain; in larger clusters a set that has none is not looked at
@@ -194,10 +195,8 @@ static void look(struct ph_core *core, struct core_node *node)
         return; /* comes again when it is online, or confirms */
     all_apart = choose(core, node, &set);
     short_now = set.count < PH_WITNESSES_MAX || (!all_apart && core->nodes.count <= LOOK_AT_MOST);
-    if (short_now != node->voters_short) {
-        node->voters_short = short_now;
-        core->voters_short += short_now ? 1 : (size_t)-1;
-    }
+    node->voters_short = short_now;
+    node->eligible_seen = core->eligible_changes;
     if (!ph_texts_equal(&set, &node->voters.witnesses))
         set_next(core, node, &set);
     ph_texts_fini(&set);
@@ -205,11 +204,25 @@ static void look(struct ph_core *core, struct core_node *node)
 
 void core_voters_due(struct ph_core *core, struct core_node *node)
 {
+    if (node->voters_due)
+        return;
+    if (core->voters_due_count == core->voters_due_room) {
+        size_t room = core->voters_due_room == 0 ? 16 : 2 * core->voters_due_room;
+        struct core_node **due = realloc(core->voters_due, room * sizeof(struct core_node *));
+
+        if (due == NULL) {
+            core->no_memory = true;
+            return;
+        }
+        core->voters_due = due;
+        core->voters_due_room = room;
+    }
     node->voters_due = true;
-    core->voters_due = true;
+    core->voters_due[core->voters_due_count++] = node;
 }
 
-/* A node came or went as a witness: it, those it serves, and those that have too few. */
+/* A node came or went as a witness: it and those it serves are looked at; those that have too few are at
+ * their next beat, so that a whole cluster that comes at once costs each node a look or two. */
 void core_voters_changed(struct ph_core *core, struct core_node *node)
 {
     bool now = eligible(node);
@@ -217,41 +230,41 @@ void core_voters_changed(struct ph_core *core, struct core_node *node)
     if (now != node->eligible) {
         node->eligible = now;
         core->eligible_count += now ? 1 : (size_t)-1;
+        core->eligible_changes++;
     }
     node->list_check = 0;
     core_voters_due(core, node);
     for (size_t i = 0; i < node->served.count; i++)
         core_voters_due(core, node->served.items[i].value);
-    for (size_t i = 0; core->voters_short > 0 && i < core->nodes.count; i++) {
-        struct core_node *other = core->nodes.items[i].value;
-
-        if (other->voters_short)
-            core_voters_due(core, other);
-    }
 }
 
 void core_voters_settle(struct ph_core *core)
 {
-    if (!core->voters_due || !core->ready)
+    if (!core->ready)
         return;
-    core->voters_due = false;
-    for (size_t i = 0; i < core->nodes.count; i++) {
-        struct core_node *node = core->nodes.items[i].value;
+    /* What is looked at here may make others due. */
+    for (size_t i = 0; i < core->voters_due_count; i++) {
+        struct core_node *node = core->voters_due[i];
 
-        if (node->voters_due) {
+        if (node != NULL) {
             node->voters_due = false;
             look(core, node);
         }
     }
+    core->voters_due_count = 0;
 }
 
 void core_voters_forget(struct ph_core *core, struct core_node *node)
 {
     serve(core, node, false);
-    if (node->voters_short)
-        core->voters_short--;
-    if (node->eligible)
+    for (size_t i = 0; i < core->voters_due_count; i++) {
+        if (core->voters_due[i] == node)
+            core->voters_due[i] = NULL;
+    }
+    if (node->eligible) {
         core->eligible_count--;
+        core->eligible_changes++;
+    }
     for (size_t i = 0; i < node->served.count; i++)
         core_voters_due(core, node->served.items[i].value);
     if (node->voters.version > 0)
@@ -362,6 +375,8 @@ void core_voters_tell(struct ph_core *core, struct core_node *node)
 {
     struct ph_voter_list list;
 
+    if (node->voters_short && node->eligible_seen != core->eligible_changes)
+        core_voters_due(core, node);
     if ((node->list_check != 0 && node->list_check == node->list_taken) ||
         (node->voters.version == 0 && node->served.count == 0) ||
         (node->list_check != 0 && core->now_ms - node->list_sent_ms < core->config.timing.lease_ms))

@@ -62,6 +62,7 @@ static bool granted_quietly(const struct ph_core *core, const struct sim_node *n
            known->takeover_ms == core->takeover_ms && known->dead_ms >= known->settled_ms &&
            known->heard_number == node->agent->lease.beat_number &&
            known->granted_ms == known->beat_ms && known->confirmed && voters_known(known) &&
+           (!known->voters_short || known->eligible_seen == core->eligible_changes) &&
            core->term == node->agent->lease.term;
 }
 
@@ -78,8 +79,9 @@ static bool all_quiet(const struct sim *sim)
     const struct ph_core *core = manager->core;
     if (sim->beats_under_way > 0 || sim->now_us < sim->trouble_until_us || core == NULL ||
         manager->outbox.count > 0 || manager->crash_after >= 0 || core->outdated ||
-        core->attention || core->voters_due || core->dirty_count > 0 || core->order_count > 0 ||
-        core->wanting_next < core->wanting_count || core->suspect_count > 0) {
+        core->attention || core->voters_due_count > 0 || core->dirty_count > 0 ||
+        core->order_count > 0 || core->wanting_next < core->wanting_count ||
+        core->suspect_count > 0) {
         return false;
     }
     for (int i = 0; i < sim->node_count; i++) {
