@@ -13,7 +13,7 @@
 
 static int set_defaults(struct ph_agent_config *config)
 {
-    config->copies_parallel = 2;
+    config->copies_parallel = 4;
     config->copy_stall_s = 300;
     config->pid_namespaces = true;
     strcpy(config->log_level, "notice");

@@ -15,6 +15,7 @@ import time
 
 BUILD = pathlib.Path("build/release")  # set by run
 COUNT, MINUTES = 50, 60  # likewise
+MIB, LARGE = 256, False
 TICK = os.sysconf("SC_CLK_TCK")
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
