@@ -8,6 +8,8 @@
  *     copies/staging/data/delta    the blocks that differ from current's. With its manifest it is complete, and
  *                                  is then written into current's image, again from the start after a crash
  *     points/NODE.map              what NODE has confirmed: the basis of the next difference
+ *     points/NODE.image            a clone of just that, where files can be cloned and copies are regular: shared
+ *                                  blocks need not be read again (extents.h)
  *     points/held.map              of the copy that data/ began from: what other holders have of it too
  *
  * The slots of copies/ are those of the directory driver (directory.h).
@@ -48,6 +50,18 @@ void ph_image_zero_hash(uint32_t length, unsigned char out[PH_BLOCK_HASH_BYTES])
 int ph_image_put(int fd, const struct ph_block_map *shape, const struct ph_block_run *run,
     const unsigned char *bytes);
 int64_t ph_image_data_bytes(int fd); /* what of it is not a hole */
+
+/* ---- image_clones_linux.c ---- */
+/* Which blocks of the open file are those of the clone that was kept for this holder: one byte per block of map,
+ * owned by the caller, with *known (empty) the map of that clone. NULL: nothing is known. */
+unsigned char *ph_image_unchanged(const struct ph_pool_site *site, const char *peer, int fd,
+    const struct ph_block_map *map, struct ph_block_map *known);
+/* The holder has confirmed what `clone` (a path; NULL: there is none) has: keeps it as `kept` while copies are
+ * regular and there is room, else none. */
+bool ph_image_clone_keep(const struct ph_pool_site *site, const char *peer, const char *clone,
+    char kept[PH_NAME_BYTES_MAX + 16]);
+/* Removes those of copies that are long past, all when the disk is nearly full (or `all`). */
+void ph_image_clones_prune(const struct ph_pool_site *site, bool all);
 
 /* ---- image_io_linux.c: exact amounts over a stream ---- */
 /* 0; -EIO with the stream's reason, -ECANCELED, or -EIO when nothing moved for the stall time. */

@@ -501,6 +501,8 @@ static int prepare(struct receiving *receiving, const struct ph_stream_open *ope
         rv = ph_copies_take_data(site, receiving->error);
     if (rv == 0)
         rv = ph_site_make(site, "copies", receiving->error);
+    if (rv == 0)
+        ph_image_clones_prune(site, true); /* of when this node was the owner */
     return rv == 0 ? ph_copies_tidy(site, receiving->error) : rv;
 }
 

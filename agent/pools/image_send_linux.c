@@ -31,6 +31,11 @@ struct sending {
     size_t used;
     int64_t sent_bytes; /* of data */
     uint64_t said_ms;
+    /* What an earlier clone, which is kept, says of blocks that need not be read again. */
+    struct ph_block_map known;
+    unsigned char *unchanged; /* one per block of map; NULL: nothing is known */
+    uint32_t known_count;
+    bool cloned; /* the clone that is sent has a name still (clone_path()) */
 };
 
 /* ---- runs ---- */
@@ -111,12 +116,32 @@ static int visit(void *context, uint32_t index, const unsigned char *bytes, uint
     return 0;
 }
 
+/* The block is what it was, and the holder has it. */
+static bool skip(struct sending *sending, uint32_t index)
+{
+    if (sending->unchanged == NULL || sending->unchanged[index] == 0)
+        return false;
+    unsigned char *hash = ph_block_hash_at(&sending->map, index);
+    memcpy(hash, ph_block_hash_at(&sending->known, index), PH_BLOCK_HASH_BYTES);
+    return ph_block_same(&sending->map, &sending->basis, index);
+}
+
 /* Sends (or spools) what of the file differs from the basis. */
 static int send_changed(struct sending *sending, int fd)
 {
-    int rv = ph_image_walk(fd, &sending->map, 0, sending->map.count,
-        sending->site->context->cancelled, visit, sending);
+    uint32_t count = sending->map.count;
+    int rv = 0;
 
+    for (uint32_t index = 0; rv == 0 && index < count;) {
+        uint32_t first = index;
+        while (index < count && !skip(sending, index))
+            index++;
+        if (index > first)
+            rv = ph_image_walk(fd, &sending->map, first, index - first,
+                sending->site->context->cancelled, visit, sending);
+        for (; rv == 0 && index < count && skip(sending, index); index++)
+            sending->known_count++;
+    }
     if (rv == 0)
         rv = flush(sending);
     if (rv != 0 && sending->error->message[0] == '\0')
@@ -266,7 +291,13 @@ static int clone_frozen(struct sending *sending, const char *image, const char *
     return rv;
 }
 
-/* Opens what is to be sent. *moving_out: it is the live file. A clone has no name any more. */
+static void clone_path(const struct sending *sending, char out[PATH_MAX])
+{
+    ph_text_format(out, PATH_MAX, "%.*s/points/clone-%s", PATH_MAX - 96, sending->site->base,
+        ph_stream_peer(sending->stream));
+}
+
+/* Opens what is to be sent. *moving_out: it is the live file. */
 static int open_source(struct sending *sending, bool *moving_out, int *fd_out)
 {
     char image[PATH_MAX], clone[PATH_MAX];
@@ -275,8 +306,7 @@ static int open_source(struct sending *sending, bool *moving_out, int *fd_out)
 
     *moving_out = false;
     ph_site_path(sending->site, "data/image", image);
-    ph_text_format(clone, sizeof clone, "%.*s/points/clone-%s", PATH_MAX - 96, sending->site->base,
-        ph_stream_peer(sending->stream));
+    clone_path(sending, clone);
     if (!sending->site->trace.released && ph_image_can_clone(sending->site)) {
         rv = clone_frozen(sending, image, clone);
         path = clone;
@@ -287,8 +317,7 @@ static int open_source(struct sending *sending, bool *moving_out, int *fd_out)
         return rv;
     *fd_out = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     rv = *fd_out < 0 ? -errno : 0;
-    if (path == clone)
-        unlink(clone);
+    sending->cloned = path == clone;
     if (rv != 0)
         ph_error_set(sending->error, PH_FAILED, NULL, "cannot read %s: %s", path, strerror(-rv));
     else if (*moving_out && ph_image_data_bytes(*fd_out) > PH_FROZEN_READ_BYTES_MAX) {
@@ -315,6 +344,9 @@ static int send_all(struct sending *sending, int fd, bool moving, bool last)
     }
     if (rv == 0)
         rv = agree(sending, last);
+    if (rv == 0 && !moving && !ph_stream_opening(sending->stream)->verify)
+        sending->unchanged = ph_image_unchanged(
+            sending->site, ph_stream_peer(sending->stream), fd, &sending->map, &sending->known);
     if (rv == 0)
         rv = send_changed(sending, fd);
     if (rv == 0 && moving)
@@ -330,10 +362,15 @@ static void keep_point(struct sending *sending)
 {
     const struct ph_stream_open *open = ph_stream_opening(sending->stream);
     struct ph_map_stamp stamp = {.epoch = open->epoch, .sequence = open->sequence};
-    char path[PH_NAME_BYTES_MAX + 16];
+    char path[PH_NAME_BYTES_MAX + 16], kept[PH_NAME_BYTES_MAX + 16], clone[PATH_MAX];
+    const char *peer = ph_stream_peer(sending->stream);
 
-    point_path(ph_stream_peer(sending->stream), path);
-    int rv = ph_image_map_store(sending->site, path, NULL, &sending->map, stamp);
+    point_path(peer, path);
+    clone_path(sending, clone);
+    bool keep = ph_image_clone_keep(sending->site, peer, sending->cloned ? clone : NULL, kept);
+    if (keep)
+        sending->cloned = false;
+    int rv = ph_image_map_store(sending->site, path, keep ? kept : NULL, &sending->map, stamp);
     if (rv == 0 && sending->site->trace.released)
         rv = ph_image_map_store(sending->site, "data/map", "data/image", &sending->map, stamp);
     if (rv != 0)
@@ -350,11 +387,13 @@ int ph_image_send(struct ph_pool_site *site, struct ph_stream *stream, bool last
         .spool_fd = -1,
         .said_ms = ph_clock_boot_ms()};
     struct ph_stream_close mine = {.complete = true}, theirs = {.complete = false};
-    char hash[2 * PH_BLOCK_HASH_BYTES + 1];
+    char hash[2 * PH_BLOCK_HASH_BYTES + 1], path[PATH_MAX];
     bool moving = false;
     int fd = -1;
 
     int rv = ph_site_make(site, "points", error);
+    if (rv == 0)
+        ph_image_clones_prune(site, false);
     if (rv == 0)
         rv = open_source(&sending, &moving, &fd);
     if (rv == 0)
@@ -372,9 +411,18 @@ int ph_image_send(struct ph_pool_site *site, struct ph_stream *stream, bool last
         ph_text_format(copy_out->hash, sizeof copy_out->hash, "%s", hash);
         keep_point(&sending);
     }
+    if (sending.cloned) {
+        clone_path(&sending, path);
+        unlink(path);
+    }
+    if (rv == 0)
+        ph_log(PH_LOG_DEBUG, "image_sent", "pool=%s blocks=%u not_read=%u",
+            site->context->pool->name, sending.map.count, sending.known_count);
     if (rv != 0 && error->message[0] == '\0')
         ph_error_set(error, PH_FAILED, NULL, "%s", strerror(-rv));
     ph_record_fini(&ph_record_stream_close, &theirs);
+    ph_block_map_fini(&sending.known);
+    free(sending.unchanged);
     ph_block_map_fini(&sending.map);
     ph_block_map_fini(&sending.basis);
     free(sending.bytes);

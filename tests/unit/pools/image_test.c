@@ -1,6 +1,7 @@
 /* Real ext4, xfs and btrfs. Needs root, else the program says so. */
 #include "tests/unit/pools/image_mount.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include "agent/pools/image.h"
 
@@ -289,6 +290,61 @@ static void verified(void **state)
     assert_int_equal(0, world.spoilt);
 }
 
+static int64_t read_so_far(void)
+{
+    char *text = NULL;
+    int64_t bytes = 0;
+    assert_int_equal(0, ph_file_read("/proc/self/io", 4096, &text, NULL));
+    sscanf(text, "rchar: %" SCNd64, &bytes);
+    free(text);
+    return bytes;
+}
+
+/* Where files can be cloned, a copy reads what has changed since the one before, also the last one. */
+static void reads_what_changed(void **state)
+{
+    (void)state;
+    if (!host->clones)
+        return;
+    world.pool.sync_interval_s = 1;
+    must_activate(N1, 1, true);
+    put_bytes(N1, "big", 40 * MIB, 1);
+    must_copy(N1, N2, 1, false);
+    assert_true(has(N1, "points/n2.image"));
+    for (unsigned round = 0; round < 4; round++) {
+        put_bytes(N1, "small", 100 * 1024, round);
+        int64_t before = read_so_far();
+        if (round == 2) {
+            /* Nothing that was not read is other than it was believed to be. */
+            must_copy(N1, N2, 1, false);
+            world.verify = true;
+            must_copy(N1, N2, 1, false);
+            world.verify = false;
+            assert_int_equal(0, world.spoilt);
+            assert_true(world.stream_bytes < MIB / 2);
+            continue;
+        }
+        if (round == 3)
+            assert_int_equal(0, deactivate(N1, 1));
+        must_copy(N1, N2, 1, round == 3);
+        int64_t took = read_so_far() - before - world.stream_bytes;
+        /* The holder reads a part of its own (all of a small image, the last time). */
+        assert_true(took < (round < 3 ? 30 : 70) * MIB);
+        assert_true(world.stream_bytes < 3 * MIB);
+    }
+    must_copy(N1, N2, 1, true);
+    must_activate(N2, 2, false);
+    must_activate(N1, 1, false); /* to look at it */
+    same_trees(N1, N2);
+    assert_int_equal(0, deactivate(N1, 1));
+    must_copy(N2, N1, 2, false);
+    assert_false(has(N1, "points/n2.image")); /* it is the owner's to keep any */
+    assert_true(has(N2, "points/n1.image"));
+    world.verify = true;
+    must_copy(N2, N1, 2, false);
+    assert_int_equal(0, world.spoilt);
+}
+
 /* CAP_SYS_RESOURCE: without it the kernel grows no ext4 that is mounted, root or not. */
 static bool may_grow(void)
 {
@@ -472,6 +528,7 @@ int main(void)
         TEST(diverged),
         TEST(corrupted),
         TEST(verified),
+        TEST(reads_what_changed),
         TEST(grows),
         TEST(full_disk),
         TEST(cut),
