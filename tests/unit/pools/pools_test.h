@@ -45,8 +45,8 @@ static struct {
     struct ph_pool_copy copy;
     int64_t stream_bytes; /* of the last copy */
     uint32_t connect_ms;
-    bool verify;    /* the next copies trust nothing */
-    int64_t spoilt; /* of the last copy */
+    bool verify;        /* the next copies trust nothing */
+    int64_t spoilt;     /* of the last copy */
     const char *active; /* what is active, below the pool's directory: data, mount */
 } world;
 
