@@ -1,5 +1,10 @@
 """Copies of pools: compared, limited, watched, cut, and made anew from what is intact."""
+import hashlib
 import os
+import re
+import select
+import socket
+import threading
 import time
 
 from harness import ClusterTest, await_, tree_hash
@@ -117,3 +122,166 @@ class Copies(ClusterTest):
         await_("it is back", lambda: events(c, "copies-in-time"), 30)
         self.assertFalse(c.pool("web")["behind"])
         self.assertEqual(len(events(c, "copies-behind")), 1, "it is said once")
+
+
+class Meddler(threading.Thread):
+    """A TCP relay to a node's data channel that changes a byte now and then, while it is told to."""
+
+    def __init__(self, node):
+        super().__init__(daemon=True)
+        self.node, self.meddling, self.ended, self.changed = node, False, False, 0
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = "tcp://127.0.0.1:%d" % self.server.getsockname()[1]
+        self.pairs = []
+        self.start()
+
+    def target(self):
+        """Where it listens: what it says in its log is where it tells others to go, which is here."""
+        host = re.search(r"tcp://([0-9.]+):", self.node.listen)[1]
+        return host, int((self.node.dir / "port").read_text())
+
+    def run(self):
+        while not self.ended:
+            ready = select.select([self.server] + [one for pair in self.pairs for one in pair], [], [], 0.1)[0]
+            for one in ready:
+                if one is self.server:
+                    inward = self.server.accept()[0]
+                    try:
+                        self.pairs.append((inward, socket.create_connection(self.target(), 5)))
+                    except (OSError, IndexError):
+                        inward.close()
+                    continue
+                pair = next((pair for pair in self.pairs if one in pair), None)
+                if pair:
+                    self.relay(one, pair)
+
+    def relay(self, one, pair):
+        try:
+            data = bytearray(one.recv(65536))
+            # Only what goes to the holder, and only frames of data: a handshake that fails is no news.
+            if data and self.meddling and one is pair[0] and len(data) > 20000:
+                data[len(data) // 2] ^= 1
+                self.changed += 1
+            if data:
+                pair[one is pair[0]].sendall(data)
+                return
+        except OSError:
+            pass
+        self.pairs.remove(pair)
+        for end in pair:
+            end.close()
+
+    def close(self):
+        self.ended = True
+        self.join()
+        for end in [self.server] + [one for pair in self.pairs for one in pair]:
+            end.close()
+
+
+class Faults(ClusterTest):
+    """After each of them: what the holder has is whole, and in the end both sides have the same."""
+    nodes = 1
+
+    def add(self, name, number, config=""):
+        node = self.cluster.add_node(name, number)
+        node.dir.mkdir(mode=0o700)
+        (node.dir / "agent.yaml").write_text("log_level: info\n" + config)
+        node.join()
+        self.cluster.await_node(name, state="online")
+        return node
+
+    def declare(self, more="", sync_s=1):
+        c = self.cluster
+        c.apply("pools:\n" + c.beacon_pool("web", prefer=["n1"], allow=["n1", "n2"], sync_s=sync_s, more=more))
+        c.await_pool("web", state="active", node="n1")
+
+    def current(self):
+        return self.cluster["n2"].dir / "pools/web/copies/current/data"
+
+    def versions(self):
+        """Of which versions the files of the holder's copy are; each is whole. (A directory's may differ: it is copied while it changes.)"""
+        while True:  # a newer copy may take its place while it is looked at
+            try:
+                texts = [path.read_bytes() for path in sorted(self.current().glob("part?"))]
+                break
+            except OSError:
+                pass
+        for text in texts:
+            self.assertEqual(hashlib.sha256(text[40:]).digest(), text[8:40], "half a file")
+        return {int(text[:8]) for text in texts}
+
+    def write(self, version, count=8, size=400_000):
+        data = self.cluster["n1"].data("web")
+        for number in range(count):
+            rest = os.urandom(size)
+            (data / "new").write_bytes(f"{version:08}".encode() + hashlib.sha256(rest).digest() + rest)
+            (data / "new").rename(data / f"part{number}")
+
+    def same(self):
+        await_("both have the same", lambda: self.tree() == tree_hash(self.cluster["n1"].data("web")), 60)
+
+    def tree(self):
+        try:
+            return tree_hash(self.current())
+        except OSError:
+            return None
+
+    def test_a_stream_that_is_changed_on_its_way_changes_no_copy(self):
+        c = self.cluster
+        node = c.add_node("n2", 2)
+        meddler = Meddler(node)
+        self.addCleanup(meddler.close)
+        node.dir.mkdir(mode=0o700)
+        (node.dir / "agent.yaml").write_text(f"log_level: info\nadvertise: {meddler.endpoint}\n")
+        node.join()
+        c.await_node("n2", state="online")
+        self.declare(sync_s=0)
+        self.write(1)
+        c.apply("pools:\n" + c.beacon_pool("web", prefer=["n1"], allow=["n1", "n2"], sync_s=1))
+        self.same()
+        meddler.meddling = True
+        self.write(2)
+        await_("it was meddled with", lambda: meddler.changed > 2, 60)
+        await_("the copy fails", lambda: c.pool("web")["copies"][0]["reason"], 60)
+        self.assertEqual(self.versions(), {1})
+        meddler.meddling = False
+        self.same()
+
+    def test_either_side_dies_at_every_stage_of_a_copy(self):
+        c = self.cluster
+        self.add("n2", 2)
+        self.declare(sync_s=0, more="bandwidth_kib_s: 3000")
+        self.write(1)
+        c.apply("pools:\n" + c.beacon_pool("web", prefer=["n1"], allow=["n1", "n2"], sync_s=1, more="bandwidth_kib_s: 3000"))
+        self.same()
+        for stage in range(6):
+            self.write(2 + stage)
+            wanted = stage * 500_000
+            await_("so much is sent", lambda: (c.pool("web")["copies"][0].get("sent_bytes", 0) >= wanted) or self.versions() == {2 + stage}, 60)
+            victim = c["n1" if stage % 2 else "n2"]
+            victim.kill_agent()
+            self.assertLessEqual(self.versions(), {1 + stage, 2 + stage})
+            victim.start()
+            c.await_heard(victim.name, 30)
+            c.await_pool("web", state="active", node="n1", limit_s=30)
+            self.same()
+
+    def test_a_pool_that_changes_faster_than_it_can_be_copied(self):
+        """The receiver gets less than what changes: that is said, copies go on arriving, and it catches up."""
+        c = self.cluster
+        self.add("n2", 2)
+        limited = "bandwidth_kib_s: 1500\nmax_data_loss_s: 2"
+        self.declare(more=limited)
+        c.await_copy("web", "n2")
+        sequence = c.pool("web")["copies"][0]["sequence"]
+        version = 0
+
+        def behind():
+            nonlocal version
+            version += 1
+            self.write(version, size=700_000)  # 5.6 MB, again and again
+            return events(c, "copies-behind") and c.pool("web")["copies"][0]["sequence"] > sequence + 1
+        await_("it is said, and copies arrive all the same", behind, 90)
+        c.apply("pools:\n" + c.beacon_pool("web", prefer=["n1"], allow=["n1", "n2"], more="max_data_loss_s: 2"))
+        await_("it catches up", lambda: events(c, "copies-in-time"), 60)
+        self.same()
