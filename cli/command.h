@@ -113,6 +113,8 @@ PH_CLI_RUN(pool_start);
 PH_CLI_RUN(pool_stop);
 PH_CLI_RUN(pool_remove);
 PH_CLI_RUN(pool_verify);
+PH_CLI_RUN(diverged_list);
+PH_CLI_RUN(diverged_drop);
 PH_CLI_RUN(pool_explain);
 PH_CLI_RUN(vm_list);
 PH_CLI_RUN(vm_show);

@@ -104,6 +104,14 @@ const struct ph_cli_command ph_cli_commands[] = {
     {"pool explain", "NAME", 0, false, ph_cli_pool_explain, "pool",
         "why a pool is where it is, and why not on each other node", NULL,
         "poolherd pool explain web"},
+    {"diverged list", NULL, 0, false, ph_cli_diverged_list, NULL,
+        "data of former owners that newer copies replaced",
+        "It is kept on its node, in DIR/pools/NAME, until the time shown; an event says so before. "
+        "docs/pools.md tells\n"
+        "how to look at it and to bring over what is needed.",
+        "poolherd diverged list"},
+    {"diverged drop", "NODE/NAME", 0, false, ph_cli_diverged_drop, NULL,
+        "remove such data for ever", NULL, "poolherd diverged drop n1/web.diverged-e3"},
     {"vm list", NULL, 0, false, ph_cli_vm_list, NULL,
         "every VM, where it runs and what its guest does", NULL, "poolherd vm list"},
     {"vm show", "POOL/VM", 0, false, ph_cli_vm_show, NULL, "everything known of one VM",

@@ -15,4 +15,7 @@ void ph_show_plan(struct ph_cli *cli, const struct ph_plan *plan);
 /* story.c: events --story. */
 int ph_cli_story(struct ph_cli *cli, struct ph_error *error);
 
+/* What nodes have set aside, as a table. */
+void ph_show_diverged(struct ph_cli *cli, const struct ph_diverged_view_list *items);
+
 #endif

@@ -181,6 +181,10 @@ static void print_pool(struct ph_cli *cli, const struct ph_pool_view *pool)
         putchar('\n');
         print_copies(cli, &pool->copies);
     }
+    if (pool->diverged.count > 0) {
+        putchar('\n');
+        ph_show_diverged(cli, &pool->diverged);
+    }
 }
 
 PH_CLI_RUN(pool_show)

@@ -246,6 +246,7 @@ void ph_agent_note_refused(struct ph_agent *agent, const char *format, ...)
 void ph_agent_lease_effect(struct ph_agent *agent, int64_t generation, uint64_t deadline_ms);
 void ph_agent_allow(struct ph_agent *agent, const struct ph_order *order);
 void ph_agent_fence_effect(struct ph_agent *agent, const struct ph_fence_run *run);
+void ph_agent_on_diverged_drop(struct ph_agent *agent, const struct ph_diverged_drop *drop);
 void ph_agent_cancel_effect(struct ph_agent *agent, int64_t number);
 void ph_agent_task_effect(struct ph_agent *agent, struct ph_task *task);
 void ph_agent_end(struct ph_agent *agent, const char *reason);

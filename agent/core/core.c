@@ -80,6 +80,9 @@ static void on_message(struct ph_agent *agent, const struct ph_agent_event *even
     case PH_MSG_FENCE_RUN:
         ph_agent_on_fence_run(agent, event->body);
         break;
+    case PH_MSG_DIVERGED_DROP:
+        ph_agent_on_diverged_drop(agent, event->body);
+        break;
     case PH_MSG_VOTER_LIST:
         ph_agent_on_voter_list(agent, event->body);
         break;

@@ -111,9 +111,10 @@ enum ph_agent_effect_kind {
     /* order: accept data for this pool from order->sources at order->epoch or higher;
        with kind other than hold: accept none */
     PH_AF_ALLOW,
-    PH_AF_FENCE, /* value: a fence_run to carry out; its fence_ran is sent to the manager */
-    PH_AF_NOTE,  /* log `text` at `level`; no save to wait for */
-    PH_AF_END    /* end this process; text says why (another agent with this identity; has left) */
+    PH_AF_FENCE,    /* value: a fence_run to carry out; its fence_ran is sent to the manager */
+    PH_AF_DIVERGED, /* text: the directory of set-aside data that is to be removed */
+    PH_AF_NOTE,     /* log `text` at `level`; no save to wait for */
+    PH_AF_END /* end this process; text says why (another agent with this identity; has left) */
 };
 
 struct ph_agent_effect {
@@ -128,7 +129,7 @@ struct ph_agent_effect {
     int64_t generation;
     uint64_t deadline_ms;
     enum ph_event_level level; /* NOTE */
-    char *text;                /* NOTE, END; owned */
+    char *text;                /* NOTE, END, DIVERGED; owned */
 };
 
 struct ph_agent_effects {

@@ -218,6 +218,21 @@ void ph_agent_end(struct ph_agent *agent, const char *reason)
     effect->text = copy;
 }
 
+void ph_agent_on_diverged_drop(struct ph_agent *agent, const struct ph_diverged_drop *drop)
+{
+    if (!ph_agent_accept_term(agent, drop->term, drop->manager, "diverged.drop")) {
+        return;
+    }
+    char *copy = ph_text_new("%s", drop->name);
+    struct ph_agent_effect *effect = copy == NULL ? NULL : add(agent, PH_AF_DIVERGED);
+    if (effect == NULL) {
+        agent->out_of_memory = true;
+        free(copy);
+        return;
+    }
+    effect->text = copy;
+}
+
 void ph_agent_save_meta(struct ph_agent *agent, const char *key, const char *value)
 {
     struct ph_meta row = {0};

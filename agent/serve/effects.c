@@ -89,6 +89,9 @@ static void perform(struct ph_shell *shell, struct ph_agent_effect *effect)
     case PH_AF_FENCE:
         ph_fence_start(shell, effect->value);
         break;
+    case PH_AF_DIVERGED:
+        ph_diverged_start(shell, effect->text);
+        break;
     case PH_AF_PEERS:
         ph_peers_set(shell, effect->value);
         break;

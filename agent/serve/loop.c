@@ -117,6 +117,8 @@ static void handle_notes(struct ph_shell *shell)
             ph_tasks_done(shell, note->running);
         } else if (note->kind == PH_NOTE_FENCED) {
             ph_fence_done(shell, note->fenced);
+        } else if (note->kind == PH_NOTE_DIVERGED) {
+            ph_diverged_done(shell);
         } else if (note->kind == PH_NOTE_VM_SEEN) {
             ph_vms_seen(shell, note);
         } else if (note->kind == PH_NOTE_PEER) {
@@ -221,6 +223,7 @@ static void pass_time(struct ph_shell *shell)
     if (shell->trim_at_ms <= now_ms) {
         shell->trim_at_ms = now_ms + TRIM_MS;
         trim_logs(shell);
+        ph_diverged_tell(shell);
         if (shell->guard_retry_ms == 0)
             ph_facts_tell_guard(shell, shell->config.watchdog != NULL);
     }

@@ -28,7 +28,8 @@ enum ph_note_kind {
     PH_NOTE_FENCED,
     PH_NOTE_VM_SEEN,
     PH_NOTE_PEER,
-    PH_NOTE_PROBED /* ph_facts_look() has something to see */
+    PH_NOTE_DIVERGED, /* a removal has ended */
+    PH_NOTE_PROBED    /* ph_facts_look() has something to see */
 };
 
 struct ph_running;
@@ -136,6 +137,12 @@ void ph_facts_fini(struct ph_shell *shell);
 void ph_fence_start(struct ph_shell *shell, const struct ph_fence_run *asked); /* is answered */
 void ph_fence_done(struct ph_shell *shell, struct ph_fence_here *here);        /* takes here */
 
+/* ---- diverged.c: data of former owners that newer copies replaced ---- */
+/* Tells the manager what is kept here, when there is or was something. */
+void ph_diverged_tell(struct ph_shell *shell);
+void ph_diverged_start(struct ph_shell *shell, const char *name); /* removes it on a thread */
+void ph_diverged_done(struct ph_shell *shell);                    /* a removal has ended */
+
 /* ---- shell ---- */
 
 struct ph_shell {
@@ -165,7 +172,9 @@ struct ph_shell {
     struct ph_map links;  /* node -> peers.c's */
     struct ph_running *running;
     size_t running_count;
-    size_t fence_count; /* fence agents under way */
+    size_t fence_count;    /* fence agents under way */
+    bool diverged_told;    /* the manager knows of something that was set aside */
+    bool diverged_removal; /* one is under way */
 
     struct ph_hello facts;  /* what the core says in hello, but for what is its own */
     struct ph_probe *probe; /* under way, or done and not taken; NULL */

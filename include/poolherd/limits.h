@@ -55,6 +55,7 @@
 #define PH_STREAM_CONNECT_TIMEOUT_MS 10000
 #define PH_STREAM_IDLE_MS 10000 /* a peer silent for longer is gone (it speaks every second) */
 #define PH_STREAMS_MAX 64       /* streams open at one holder */
+#define PH_DIVERGED_MAX 1000    /* set-aside data of former owners, of one node */
 #define PH_LINEAGE_MAX 16       /* earlier points of a pool's data that are remembered */
 
 /* Time. */

@@ -19,7 +19,8 @@ void ph_core_config_default(struct ph_core_config *config)
         .retry_ms = 1000,
         .moves_parallel = 4,
         .takeovers_per_node = 8,
-        .fence_test_ms = 3600 * 1000};
+        .fence_test_ms = 3600 * 1000,
+        .diverged_keep_ms = (uint64_t)30 * 86400 * 1000};
     ph_timing_profile("default", &config->timing);
 }
 
@@ -373,6 +374,9 @@ static void tick(struct ph_core *core)
         case CORE_TIMER_FENCE:
             core_fence_due(core, timer->owner);
             break;
+        case CORE_TIMER_DIVERGED:
+            core_diverged_due(core, timer->owner);
+            break;
         case CORE_TIMER_LOOK:
             break; /* settling goes on where it was */
         }
@@ -393,6 +397,8 @@ static void message(struct ph_core *core, const struct ph_event_in *in)
         core_node_leaving(core, in);
     else if (in->type == PH_MSG_FENCE_RAN)
         core_fence_ran(core, in->sender, in->body);
+    else if (in->type == PH_MSG_DIVERGED_LIST)
+        core_diverged_said(core, in);
     else if (in->type == PH_MSG_VOTER_OK)
         core_voters_ok(core, in);
     else if (in->type == PH_MSG_PROMISE)

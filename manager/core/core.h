@@ -83,6 +83,7 @@ struct ph_core_config {
     bool
         hold_without_watchdog; /* time alone never frees the pools of a node that has no watchdog */
     int64_t local_offset_ms;   /* local time - UTC, for failback at HH:MM */
+    uint64_t diverged_keep_ms; /* of data that was set aside; 0: for ever */
     uint64_t fence_test_ms;    /* between two tests of each fence device by itself; 0: none */
     /* key of the label whose value says with which others a node fails; "": each by itself */
     char failure_domain[PH_NAME_BYTES_MAX + 1];

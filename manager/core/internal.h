@@ -55,14 +55,15 @@ struct core_job;
 
 /* ---- timer.c ------------------------------------------------------------------------------------------ */
 enum core_timer_kind {
-    CORE_TIMER_NODE,  /* a node's lease: suspect, lost */
-    CORE_TIMER_DECAY, /* a node's failure count or quarantine */
-    CORE_TIMER_ORDER, /* a peer's order is sent again */
-    CORE_TIMER_POOL,  /* a pool is looked at again (retry, failback at a time of day) */
-    CORE_TIMER_JOB,   /* a drain's deadline */
-    CORE_TIMER_BRAKE, /* the automatic pause is looked at again */
-    CORE_TIMER_FENCE, /* a fence run goes on, or may begin */
-    CORE_TIMER_LOOK   /* wanting pools are looked at again */
+    CORE_TIMER_NODE,     /* a node's lease: suspect, lost */
+    CORE_TIMER_DECAY,    /* a node's failure count or quarantine */
+    CORE_TIMER_ORDER,    /* a peer's order is sent again */
+    CORE_TIMER_POOL,     /* a pool is looked at again (retry, failback at a time of day) */
+    CORE_TIMER_JOB,      /* a drain's deadline */
+    CORE_TIMER_BRAKE,    /* the automatic pause is looked at again */
+    CORE_TIMER_FENCE,    /* a fence run goes on, or may begin */
+    CORE_TIMER_DIVERGED, /* something set aside expires, or is to be announced */
+    CORE_TIMER_LOOK      /* wanting pools are looked at again */
 };
 struct core_timer {
     uint64_t at_ms, id; /* order of the heap: earlier first, then the one made first */
@@ -88,6 +89,12 @@ struct core_promise {
     char witness[PH_NAME_BYTES_MAX + 1];
     bool promised;    /* it will never vote for that version again */
     uint64_t over_ms; /* from then on nothing runs by its votes */
+};
+/* Data of a former owner that its node has set aside. */
+struct core_diverged {
+    struct ph_diverged row;
+    uint64_t announced_ms; /* when its end was announced; 0: not */
+    bool dropping;         /* its node is told to remove it */
 };
 #define CORE_VOTERS_UNKNOWN "?" /* in voters.before: nobody knows whom the node may ask */
 
@@ -118,6 +125,11 @@ struct core_node {
     size_t takeovers;             /* activations of take-overs under way here */
     uint64_t refused_ms;          /* last event about a duplicate identity: at most one per lease */
     bool held_said;               /* that its pools are not taken over by time alone */
+    /* diverged.c: as the node said last; in order of name */
+    struct core_diverged *diverged;
+    size_t diverged_count;
+    bool diverged_heard; /* by this manager */
+    struct core_timer diverged_timer;
     bool stray_said; /* the event about data of unknown pools was written for this instance */
 
     /* voters.c, promise.c */
@@ -515,6 +527,13 @@ void core_verify_stop(struct core_pool *pool);                 /* nothing more i
 /* The copy whose error stands, or NULL. */
 const struct core_peer *core_pool_copy_error(const struct core_pool *pool);
 
+/* ---- diverged.c ---- */
+void core_diverged_said(struct ph_core *core, const struct ph_event_in *in);
+void core_diverged_due(struct ph_core *core, struct core_node *node);
+void core_diverged_free(struct ph_core *core, struct core_node *node);
+/* Those of one pool, or (NULL) of all. */
+void core_view_diverged(struct ph_core *core, const char *pool, struct ph_diverged_view_list *list);
+
 /* ---- job.c ---- */
 struct core_job *core_job_new(struct ph_core *core, enum ph_job_kind kind, struct core_pool *pool,
     struct core_node *node, const char *who);
@@ -651,7 +670,8 @@ core_handler ph_request_fence_on, ph_request_fence_test, ph_request_fence_apply,
     ph_request_fence_list;
 core_handler ph_request_drain, ph_request_resume, ph_request_fence, ph_request_retire,
     ph_request_pool_move, ph_request_pool_start, ph_request_pool_stop, ph_request_pool_remove,
-    ph_request_job_cancel, ph_request_pause, ph_request_unpause, ph_request_pool_verify;
+    ph_request_job_cancel, ph_request_pause, ph_request_unpause, ph_request_pool_verify,
+    ph_request_diverged_show, ph_request_diverged_remove;
 
 /* identity.c: called by retire; by ph_core_load for each identity row; by destroy. */
 void core_identity_revoke(struct ph_core *core, const char *name);

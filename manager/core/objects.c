@@ -38,6 +38,7 @@ struct core_node *core_node_make(struct ph_core *core, const char *name)
     ph_text_format(node->row.name, sizeof node->row.name, "%s", name);
     core_timer_init(core, &node->lease, CORE_TIMER_NODE, node);
     core_timer_init(core, &node->decay, CORE_TIMER_DECAY, node);
+    core_timer_init(core, &node->diverged_timer, CORE_TIMER_DIVERGED, node);
     if (ph_map_put(&core->nodes, node->row.name, node) != 0) {
         core->no_memory = true;
         free(node);
@@ -68,6 +69,7 @@ void core_node_free(struct ph_core *core, struct core_node *node)
     core_timer_clear(core, &node->lease);
     core_timer_clear(core, &node->decay);
     core_fencing_free(core, node);
+    core_diverged_free(core, node);
     ph_record_fini(&ph_record_node, &node->row);
     ph_record_fini(&ph_record_voter_set, &node->voters);
     ph_map_fini(&node->peers);

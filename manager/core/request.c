@@ -52,6 +52,8 @@ static core_handler *handler_of(enum ph_message_type type)
         {PH_MSG_POOL_START, ph_request_pool_start},
         {PH_MSG_POOL_STOP, ph_request_pool_stop},
         {PH_MSG_POOL_REMOVE, ph_request_pool_remove},
+        {PH_MSG_DIVERGED_SHOW, ph_request_diverged_show},
+        {PH_MSG_DIVERGED_REMOVE, ph_request_diverged_remove},
         {PH_MSG_POOL_VERIFY, ph_request_pool_verify},
         {PH_MSG_POOL_EXPLAIN, ph_request_pool_explain},
         {PH_MSG_VM_LIST, ph_request_vm_list},

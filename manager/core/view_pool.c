@@ -222,6 +222,7 @@ void core_view_pool(
             core_view_vm(core, &pool->vms[i].row, vm);
     }
     core_pool_spec(core, pool, &view->declared);
+    core_view_diverged(core, row->name, &view->diverged);
 }
 
 void core_view_pools(struct ph_core *core, struct ph_pool_view_list *list)

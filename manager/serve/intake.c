@@ -21,7 +21,8 @@ static bool type_of_node(enum ph_message_type type)
 {
     return type == PH_MSG_BEAT || type == PH_MSG_HELLO || type == PH_MSG_REPORT ||
            type == PH_MSG_COPY_REPORT || type == PH_MSG_LEAVING || type == PH_MSG_FENCE_RAN ||
-           type == PH_MSG_VOTER_OK || type == PH_MSG_PROMISE || type == PH_MSG_RELAY;
+           type == PH_MSG_DIVERGED_LIST || type == PH_MSG_VOTER_OK || type == PH_MSG_PROMISE ||
+           type == PH_MSG_RELAY;
 }
 
 static void refuse(struct serve_manager *manager, const struct ph_wire_peer *peer, int64_t id,

@@ -25,6 +25,7 @@ static int defaults_set(struct ph_manager_config *file)
     file->moves_parallel = core.moves_parallel;
     file->takeovers_per_node = core.takeovers_per_node;
     file->fence_test_interval_s = (int64_t)(core.fence_test_ms / 1000);
+    file->diverged_keep_s = (int64_t)(core.diverged_keep_ms / 1000);
     file->history_days = 30;
     file->events_days = 90;
     file->jobs_days = 90;
@@ -99,6 +100,7 @@ static int settings_make(struct serve_settings *settings, struct ph_error *error
     core->takeovers_per_node = (int)file->takeovers_per_node;
     core->hold_without_watchdog = file->without_watchdog == PH_WITHOUT_WATCHDOG_HOLD;
     core->fence_test_ms = (uint64_t)file->fence_test_interval_s * 1000;
+    core->diverged_keep_ms = (uint64_t)file->diverged_keep_s * 1000;
     ph_text_format(core->failure_domain, sizeof core->failure_domain, "%s",
         file->failure_domain != NULL ? file->failure_domain : "");
     core->local_offset_ms = ph_clock_local_offset_ms(ph_clock_wall_ms());

@@ -151,6 +151,21 @@
     F(T, INT, sent_bytes, none, PH_OPT, 0, INT64_MAX, "over the channel so far, of the copy under way") \
     F(T, INT, kib_s, none, PH_OPT, 0, INT64_MAX, "its rate in the last second")
 
+/* -- data of former owners that newer copies replaced: DIR/pools/NAME.diverged-eN -- */
+#define PH_FIELDS_diverged(F, T)                                                                   \
+    F(T, TEXT, name, none, PH_KEY, 1, 128, "of its directory: POOL.diverged-eN")                   \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, INT, epoch, none, PH_REQ, 0, INT64_MAX, "under which it was written")                     \
+    F(T, INT, since, none, PH_REQ, 0, INT64_MAX, "when it was set aside, wall clock ms")
+
+#define PH_FIELDS_diverged_report(F, T)                                                            \
+    F(T, MANY, items, diverged, PH_REQ, 0, PH_DIVERGED_MAX, "all that the node keeps")
+
+#define PH_FIELDS_diverged_drop(F, T)                                                              \
+    F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
+    F(T, TEXT, manager, none, PH_REQ, 1, 64, "the manager's own id")                               \
+    F(T, TEXT, name, none, PH_REQ, 1, 128, "what is to be removed for ever; a list without it is the answer")
+
 /* -- witnesses: docs/conversation.md, "Witnesses" -- */
 #define PH_FIELDS_voter_list(F, T)                                                               \
     F(T, INT, term, none, PH_REQ, 1, INT64_MAX, "the manager's term")                              \
@@ -202,7 +217,8 @@
 #define PH_AGENT_RECORDS(R)                                                                        \
     R(join) R(joined) R(beat) R(grant) R(unwelcome) R(vm_report) R(report) R(report_ok) R(hello)   \
     R(welcome) R(leaving) R(peer) R(order) R(copy_report) R(voter_list) R(voter_ok) R(vote_ask)  \
-    R(vote) R(promise_ask) R(promise) R(relay)
+    R(vote) R(promise_ask) R(promise) R(relay) R(diverged) R(diverged_report)          \
+    R(diverged_drop)
 
 /* M(symbol, type, record, least role of the sender, most bytes, doc). Manager-to-agent messages have
  * role NONE here: an agent accepts them from its manager's key alone. */
@@ -225,6 +241,8 @@
     M(PH_MSG_VOTE, "vote", vote, PH_ROLE_AGENT, 4096, "the witness answers")                       \
     M(PH_MSG_PROMISE_ASK, "promise.ask", promise_ask, PH_ROLE_NONE, 4096, "the manager asks a witness of a silent node") \
     M(PH_MSG_PROMISE, "promise", promise, PH_ROLE_AGENT, 4096, "the witness answers")              \
-    M(PH_MSG_RELAY, "relay", relay, PH_ROLE_AGENT, 4259840, "passed on by a witness, in either direction")
+    M(PH_MSG_RELAY, "relay", relay, PH_ROLE_AGENT, 4259840, "passed on by a witness, in either direction") \
+    M(PH_MSG_DIVERGED_LIST, "diverged.list", diverged_report, PH_ROLE_AGENT, 1048576, "what a node has set aside") \
+    M(PH_MSG_DIVERGED_DROP, "diverged.drop", diverged_drop, PH_ROLE_NONE, 4096, "the manager has it removed")
 
 #endif

@@ -34,7 +34,8 @@
     F(T, NAME, log_level, none, PH_OPT, 0, 63, "error, warning, notice, info, debug")              \
     F(T, ENUM, without_watchdog, without_watchdog, PH_OPT, 0, 0, "silent nodes that have none: accept or hold") \
     F(T, INT, fence_test_interval_s, none, PH_OPT, 0, 31536000, "how often each fence device is asked for its status; 0: never") \
-    F(T, TEXT, failure_domain, none, PH_OPT, 0, 63, "label key whose value says which nodes fail together, such as rack; witnesses are chosen apart")
+    F(T, TEXT, failure_domain, none, PH_OPT, 0, 63, "label key whose value says which nodes fail together, such as rack; witnesses are chosen apart") \
+    F(T, INT, diverged_keep_s, none, PH_OPT, 0, 3153600000, "how long data that a newer copy replaced is kept aside; 0: for ever")
 
 #define PH_FIELDS_agent_config(F, T)                                                               \
     F(T, NAME, name, none, PH_OPT, 0, 63, "the node's name; must be the invitation's")             \

@@ -199,6 +199,22 @@
     F(T, INT, sent_bytes, none, PH_OPT, 0, INT64_MAX, "of the copy under way, so far")             \
     F(T, INT, kib_s, none, PH_OPT, 0, INT64_MAX, "its rate")
 
+#define PH_FIELDS_diverged_view(F, T)                                                              \
+    F(T, NAME, node, none, PH_KEY, 1, 63, "where")                                                 \
+    F(T, TEXT, name, none, PH_KEY, 1, 128, "of its directory below DIR/pools")                     \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, INT, epoch, none, PH_REQ, 0, INT64_MAX, "under which it was written")                     \
+    F(T, INT, since, none, PH_REQ, 0, INT64_MAX, "when it was set aside")                          \
+    F(T, INT, expires_at, none, PH_REQ, 0, INT64_MAX, "when it is removed, after an event has said so; 0: never") \
+    F(T, BOOL, dropping, none, PH_OPT, 0, 0, "its node is told to remove it")
+
+#define PH_FIELDS_diverged_ask(F, T)                                                               \
+    F(T, NAME, node, none, PH_REQ, 1, 63, "where it is")                                           \
+    F(T, TEXT, name, none, PH_REQ, 1, 128, "of its directory: POOL.diverged-eN")
+
+#define PH_FIELDS_diverged_shown(F, T)                                                             \
+    F(T, MANY, items, diverged_view, PH_REQ, 0, PH_LIST_ITEMS_MAX, "in order of node, then name")
+
 #define PH_FIELDS_vm_view(F, T)                                                                    \
     F(T, NAME, name, none, PH_KEY, 1, 63, "the VM")                                                \
     F(T, NAME, kind, none, PH_REQ, 1, 63, "workload driver")                                       \
@@ -237,7 +253,8 @@
     F(T, TEXT, reason, none, PH_REQ, 0, PH_TEXT_BYTES_MAX, "why it is in this state")              \
     F(T, INT, lag_ms, none, PH_OPT, -1, INT64_MAX, "age of its freshest copy; -1: none is complete, or none is wanted") \
     F(T, BOOL, behind, none, PH_OPT, 0, 0, "that is more than its max_data_loss_s")                \
-    F(T, TEXT, copy_error, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "last error of its copies that stands, and where; empty: none")
+    F(T, TEXT, copy_error, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "last error of its copies that stands, and where; empty: none") \
+    F(T, MANY, diverged, diverged_view, PH_OPT, 0, PH_LIST_ITEMS_MAX, "pool.show only: data of former owners that was set aside")
 
 #define PH_FIELDS_candidate(F, T)                                                                  \
     F(T, NAME, node, none, PH_KEY, 1, 63, "the node")                                              \
@@ -324,9 +341,10 @@
     R(nothing) R(named) R(numbered) R(invite) R(drain) R(fence) R(pool_move) R(pool_start)         \
     R(pool_remove) R(vm_spec) R(pool_spec) R(apply) R(query) R(events_ask) R(jobs_ask) R(problem)  \
     R(done) R(invited) R(planned_move) R(plan) R(change) R(applied) R(node_view) R(copy_view)      \
-    R(vm_view) R(pool_view) R(candidate) R(explanation) R(finding) R(identity_view) R(nodes_shown) \
+    R(vm_view) R(diverged_view) R(pool_view) R(candidate) R(explanation) R(finding) R(identity_view) R(nodes_shown) \
     R(pools_shown) R(jobs_shown) R(events_shown) R(identities_shown) R(findings_shown)             \
-    R(status_shown) R(rows) R(vm_named) R(vms_shown) R(story_step) R(story)
+    R(status_shown) R(rows) R(vm_named) R(vms_shown) R(story_step) R(story)                                                \
+    R(diverged_ask) R(diverged_shown)
 
 #define PH_OPERATOR_MESSAGES(M)                                                                    \
     M(PH_MSG_STATUS, "status", nothing, PH_ROLE_VIEWER, 4096, "-> status.shown")                   \
@@ -376,6 +394,9 @@
     M(PH_MSG_ROWS, "rows", rows, PH_ROLE_NONE, 65536, "an answer, with rows in a second frame")    \
     M(PH_MSG_STORY, "events.story", numbered, PH_ROLE_VIEWER, 4096, "the story of a job -> story.shown") \
     M(PH_MSG_POOL_VERIFY, "pool.verify", named, PH_ROLE_OPERATOR, 4096, "compare its copies with it -> done") \
+    M(PH_MSG_DIVERGED_SHOW, "diverged.show", nothing, PH_ROLE_VIEWER, 4096, "data that was set aside -> diverged.shown") \
+    M(PH_MSG_DIVERGED_SHOWN, "diverged.shown", diverged_shown, PH_ROLE_NONE, PH_MESSAGE_BYTES_MAX, "an answer") \
+    M(PH_MSG_DIVERGED_REMOVE, "diverged.remove", diverged_ask, PH_ROLE_OPERATOR, 4096, "remove it for ever -> done") \
     M(PH_MSG_STORY_SHOWN, "story.shown", story, PH_ROLE_NONE, PH_MESSAGE_BYTES_MAX, "an answer")
 
 #endif

@@ -285,3 +285,45 @@ class Faults(ClusterTest):
         c.apply("pools:\n" + c.beacon_pool("web", prefer=["n1"], allow=["n1", "n2"], more="max_data_loss_s: 2"))
         await_("it catches up", lambda: events(c, "copies-in-time"), 60)
         self.same()
+
+
+class Diverged(ClusterTest):
+    nodes = 2
+    config = "profile: fast\ndiverged_keep_s: 20\n"
+
+    def diverge(self):
+        """n1 wrote what no copy has, was lost, and comes back."""
+        c = self.cluster
+        c.apply("pools:\n" + c.beacon_pool("web", prefer=["n1"], sync_s=0))
+        c.await_pool("web", state="active", node="n1")
+        await_("a copy", lambda: c.value("SELECT count(*) FROM replicas WHERE pool = 'web' AND state = 'complete'"))
+        (c["n1"].data("web") / "late").write_text("in no copy")
+        c["n1"].destroy()
+        c.await_pool("web", state="active", node="n2", limit_s=30)
+        c["n1"].start()
+        return await_("it is told", lambda: c.cli("diverged", "list"), 40)
+
+    def kept(self):
+        return sorted((self.cluster["n1"].dir / "pools").glob("web.diverged-e*"))
+
+    def test_it_is_listed_and_dropped_on_an_operators_word(self):
+        c = self.cluster
+        item, = self.diverge()
+        self.assertEqual((item["node"], item["pool"], item["name"]), ("n1", "web", "web.diverged-e1"))
+        self.assertEqual((self.kept()[0] / "data/late").read_text(), "in no copy")
+        self.assertEqual(c.cli("pool", "show", "web")["diverged"], [item])
+        self.assertEqual(len(events(c, "data-diverged")), 1)
+        for wrong in ("n1/web", "n2/web.diverged-e1", "n1/../web.diverged-e1", "web.diverged-e1"):
+            self.assertNotEqual(c.raw("diverged", "drop", wrong).returncode, 0, wrong)
+        c.cli("diverged", "drop", "n1/web.diverged-e1")
+        await_("it is gone", lambda: not self.kept() and c.cli("diverged", "list") == [], 20)
+        self.assertEqual(len(events(c, "diverged-removed")), 1)
+
+    def test_its_end_is_announced_before_it_comes(self):
+        c = self.cluster
+        self.diverge()
+        await_("it is announced", lambda: events(c, "diverged-expires"), 40)
+        self.assertTrue(self.kept())
+        await_("it is gone", lambda: not self.kept(), 40)
+        await_("that is told", lambda: events(c, "diverged-removed"), 20)
+        self.assertEqual(len(events(c, "diverged-expires")), 1)

@@ -38,6 +38,7 @@ static void perform(struct sim *sim, int index, struct sim_out *out)
         sim_task_start(sim, index, task);
         break;
     }
+    case PH_AF_DIVERGED:
     case PH_AF_FENCE:
         sim_fence_run(sim, index, out->value);
         break;

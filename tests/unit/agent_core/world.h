@@ -153,6 +153,8 @@ static inline void world_perform(struct world *world, struct ph_agent_effect *ef
             world->report_number = ((struct ph_report *)effect->value)->number;
         }
         break;
+    case PH_AF_DIVERGED:
+        break;
     case PH_AF_FENCE:
         world->fences++;
         break;

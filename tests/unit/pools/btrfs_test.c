@@ -4,6 +4,7 @@
 #include "tests/unit/pools/btrfs_mount.h"
 
 #include "agent/pools/btrfs.h"
+#include "agent/pools/diverged.h"
 
 #define N1 (&world.nodes[0])
 #define N2 (&world.nodes[1])
@@ -187,6 +188,8 @@ static void diverged(void **state)
     assert_string_equal("one", get(N1, "copies/e6-000001/a"));
     assert_int_equal(0, drop(N1, 6));
     assert_string_equal("one and more", get(N1, "../web.diverged-e5/data/a"));
+    assert_int_equal(0, ph_diverged_remove(N1->directory, "web.diverged-e5", &world.error));
+    assert_false(has(N1, "../web.diverged-e5"));
 }
 
 static void emptied_and_stale(void **state)
