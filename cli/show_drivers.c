@@ -25,10 +25,11 @@ static const struct {
     {"image", "a pool in a file with ext4 or xfs of its own, copied block by block",
         &ph_record_image_settings},
     {"shared", "a pool on data that all nodes reach; needs fencing", &ph_record_shared_settings},
-    {"ocf", "a pool that an OCF resource agent makes reachable; needs fencing",
+    {"ocf", "a pool that an OCF resource agent makes reachable (needs fencing); also a workload",
         &ph_record_ocf_settings},
     {"process", "workload: a program that stays in the foreground", NULL},
     {"qemu", "workload: a virtual machine", NULL},
+    {"container", "workload: a container, made by crun", &ph_record_container},
 };
 
 /* ---- list ---- */

@@ -26,7 +26,7 @@
         E(job_kind) E(job_state) E(job_phase) E(role) E(event_level) E(order_kind) E(local_state)  \
             E(proof) E(profile) E(kill_means) E(without_watchdog) E(power_state) E(fence_action) \
             E(file_system) E(disk_format) E(disk_media) E(nic_kind) E(firmware) \
-            E(accelerator)
+            E(accelerator) E(container_network)
 /* clang-format on */
 
 PH_ENUMS(PH_DECLARE_ENUM)

@@ -15,6 +15,7 @@ static const struct ph_record *const said_in_streams[] = {PH_STREAM_RECORDS(LIST
 static const struct ph_record *const declared[] = {PH_DECLARATION_RECORDS(LIST_RECORD)};
 static const struct ph_record *const fencing[] = {PH_FENCING_RECORDS(LIST_RECORD)};
 static const struct ph_record *const set[] = {PH_SETTINGS_RECORDS(LIST_RECORD)};
+static const struct ph_record *const equipped[] = {PH_VM_SETTINGS_RECORDS(LIST_RECORD)};
 static const struct ph_record *const configured[] = {PH_CONFIG_RECORDS(LIST_RECORD)};
 
 #define LIST_ENUM(name) &ph_enum_##name,
@@ -231,6 +232,10 @@ int main(void)
         "Each stands under its driver's name in a declaration; the inventory keeps them as "
         "`pool.settings`.",
         set, COUNT(set));
+    print_records("Settings of VMs",
+        "What one kind of VM has beyond what each has: a section of its declaration, a column of "
+        "the inventory.",
+        equipped, COUNT(equipped));
     print_records("Declarations",
         "How people write pools down, in YAML or JSON: a file for `poolherd pool apply` is a\n"
         "[declaration](#declaration).",

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include "proto/codec.h"
+#include "proto/path.h"
 
 static int fault(struct ph_error *error, const char *list, size_t index, const char *field,
     const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -27,24 +28,6 @@ static const char *text_of(const char *text)
     return text == NULL ? "" : text;
 }
 
-/* A path inside the pool: what is outside it is not the pool's, is not copied and not fenced. */
-static bool inside(const char *path)
-{
-    if (path[0] == '/')
-        return false;
-    while (*path != '\0') {
-        size_t length = strcspn(path, "/");
-        if (length == 0 || (length == 1 && path[0] == '.') ||
-            (length == 2 && path[0] == '.' && path[1] == '.'))
-            return false;
-        path += length;
-        if (path[0] == '/' && path[1] == '\0')
-            return false;
-        path += *path == '/';
-    }
-    return true;
-}
-
 static bool printable(const char *text)
 {
     for (; *text != '\0'; text++)
@@ -60,7 +43,8 @@ static int check_path(struct ph_error *error, const char *list, size_t index, co
     path = text_of(path);
     if (path[0] == '\0')
         return 0;
-    bool fine = inside(path) || (absolute_too && path[0] == '/' && inside(path + 1));
+    bool fine =
+        ph_path_in_pool(path) || (absolute_too && path[0] == '/' && ph_path_in_pool(path + 1));
     if (fine && printable(path))
         return 0;
     return fault(error, list, index, field, "\"%s\" must be a path in the pool%s, without \"..\"",

@@ -42,12 +42,17 @@ bool ph_agent_vm_alive(const struct ph_agent_vm *vm)
            vm->state == PH_VM_STOPPING;
 }
 
+static bool same_settings(const char *a, const char *b)
+{
+    return strcmp(a == NULL ? "" : a, b == NULL ? "" : b) == 0;
+}
+
 /* Whether what runs by `a` also satisfies `b`: only what the process itself was given counts. */
 static bool same_process(const struct ph_vm *a, const struct ph_vm *b)
 {
     return strcmp(a->kind, b->kind) == 0 && ph_texts_equal(&a->command, &b->command) &&
-           ph_texts_equal(&a->environment, &b->environment) &&
-           strcmp(a->qemu == NULL ? "" : a->qemu, b->qemu == NULL ? "" : b->qemu) == 0;
+           ph_texts_equal(&a->environment, &b->environment) && same_settings(a->qemu, b->qemu) &&
+           same_settings(a->container, b->container) && same_settings(a->ocf, b->ocf);
 }
 
 static bool is_wanted(const struct ph_agent_pool *pool, const struct ph_agent_vm *vm)

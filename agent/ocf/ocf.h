@@ -56,6 +56,11 @@ int ph_ocf_monitor(const struct ph_ocf *ocf, const atomic_bool *cancelled, struc
 
 /* Writes down, durably, how it is stopped, for the guard (ph_guard_add_release). */
 int ph_ocf_write_release(const struct ph_ocf *ocf, const char *file, struct ph_error *error);
+/* Runs what such a file says, as the guard does, and removes it when that ended with 0. Also 0 when there is no
+ * such file; -EIO, -ETIMEDOUT, -errno with *error, and the file stays. */
+int ph_ocf_run_release(const char *file, uint32_t timeout_ms, struct ph_error *error);
+/* The same for every NAME.release of a directory; the first error, after all were tried. */
+int ph_ocf_run_releases(const char *directory, uint32_t timeout_ms, struct ph_error *error);
 
 /* Elsewhere than /usr/lib/ocf. For tests; before any thread. */
 void ph_ocf_set_root(const char *root);

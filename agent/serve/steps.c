@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+#include "agent/ocf/ocf.h"
 #include "agent/serve/shell.h"
 #include "agent/work/space.h"
 #include "base/clock.h"
@@ -130,6 +131,17 @@ static int end_space(struct ph_running *running)
         "its PID namespace could not be ended");
 }
 
+/* What workloads have beside processes (docs/resources.md): a pool that is let go of must have none left. */
+static int release_workloads(struct ph_running *running)
+{
+    char relative[PH_NAME_BYTES_MAX + 16], directory[PATH_MAX];
+    ph_text_format(relative, sizeof(relative), "run/work/%s", running->task->order.pool.name);
+    int rv = ph_path_join(directory, sizeof(directory), running->shell->directory, relative);
+    if (rv == 0)
+        rv = ph_ocf_run_releases(directory, PH_OCF_TIMEOUT_MS, &running->error);
+    return failed(running, rv, "a resource of the pool could not be stopped");
+}
+
 static int deactivate(struct ph_running *running)
 {
     const struct ph_pool_driver *driver = pool_driver(running);
@@ -137,7 +149,9 @@ static int deactivate(struct ph_running *running)
     if (!driver)
         return -EINVAL;
     /* Its init alone is left in there, and has the pool's mounts. */
-    int rv = end_space(running);
+    int rv = release_workloads(running);
+    if (rv == 0)
+        rv = end_space(running);
     if (rv != 0)
         return rv;
     rv = failed(running, driver->deactivate(&context, &running->error),
@@ -329,6 +343,8 @@ void ph_step_run(struct ph_running *running)
             ph_guard_kill_pool(
                 running->shell->guard, task->order.pool.name, (uint32_t)task->timeout_ms),
             "not everything of the pool could be killed");
+        if (rv == 0)
+            rv = release_workloads(running);
         break;
     }
     /* To the core -ETIMEDOUT says that the task itself hangs, which tasks.c alone can tell. */

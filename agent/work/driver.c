@@ -1,12 +1,14 @@
 #include "agent/work/driver.h"
 
 #include <string.h>
+#include "agent/work/container_driver.h"
 #include "agent/work/process_driver.h"
 #include "agent/work/qemu_driver.h"
+#include "agent/work/resource_driver.h"
 #include "agent/work/system.h"
 
-const struct ph_work_driver *const ph_work_drivers[] = {
-    &ph_work_driver_process, &ph_work_driver_qemu, NULL};
+const struct ph_work_driver *const ph_work_drivers[] = {&ph_work_driver_process,
+    &ph_work_driver_qemu, &ph_work_driver_container, &ph_work_driver_ocf, NULL};
 
 const struct ph_work_driver *ph_work_driver_find(const char *name)
 {

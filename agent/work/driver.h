@@ -1,5 +1,5 @@
 /*
- * Workload drivers: one table of functions each (process now; qemu, ocf, container to come). A driver
+ * Workload drivers: one table of functions each (process, qemu, container, ocf). A driver
  * knows its own tool and nothing else; when to start and stop is the agent core's decision. Called
  * on worker threads, may block up to its time limits, never longer.
  */

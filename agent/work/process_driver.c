@@ -4,9 +4,6 @@
 #include <string.h>
 #include "agent/work/command.h"
 #include "agent/work/run.h"
-#include "agent/work/system.h"
-#include "base/clock.h"
-#include "proto/qemu.h"
 
 static int probe(struct ph_error *error)
 {
@@ -32,24 +29,10 @@ static int start(const struct ph_work_context *context, struct ph_work_process *
     return rv;
 }
 
-static void stop_politely(
-    const struct ph_work_context *context, const struct ph_work_process *process)
-{
-    uint64_t until_ms = ph_clock_boot_ms() + (uint64_t)ph_stop_timeout_ms(context->vm);
-    int number = ph_command_signal(context->vm->stop_signal);
-    if (number < 0 || ph_work_pid_signal(process, number) != 0)
-        return;
-    for (;;) {
-        uint64_t now_ms = ph_clock_boot_ms();
-        if (now_ms >= until_ms || ph_run_ended(process, (int)(until_ms - now_ms)))
-            return;
-    }
-}
-
 static int stop(
     const struct ph_work_context *context, struct ph_work_process *process, struct ph_error *error)
 {
-    return ph_run_stop(context, process, stop_politely, error);
+    return ph_run_stop(context, process, ph_run_signal, error);
 }
 
 const struct ph_work_driver ph_work_driver_process = {.name = "process",

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/program.h"
+#include "proto/qemu.h"
 
 #define KILL_TIMEOUT_MS 5000 /* SIGKILL takes a millisecond, or a disk is in the way */
 #define SETTLE_MS 200 /* after its first process has ended, for others to end by themselves */
@@ -249,6 +250,19 @@ bool ph_run_ended(const struct ph_work_process *process, int timeout_ms)
     return false;
 }
 
+void ph_run_signal(const struct ph_work_context *context, const struct ph_work_process *process)
+{
+    uint64_t until_ms = ph_clock_boot_ms() + (uint64_t)ph_stop_timeout_ms(context->vm);
+    int number = ph_command_signal(context->vm->stop_signal);
+    if (number < 0 || ph_work_pid_signal(process, number) != 0)
+        return;
+    for (;;) {
+        uint64_t now_ms = ph_clock_boot_ms();
+        if (now_ms >= until_ms || ph_run_ended(process, (int)(until_ms - now_ms)))
+            return;
+    }
+}
+
 int ph_run_stop(const struct ph_work_context *context, struct ph_work_process *process,
     ph_run_politely *politely, struct ph_error *error)
 {
@@ -273,4 +287,41 @@ int ph_run_stop(const struct ph_work_context *context, struct ph_work_process *p
     if (cgroup[0] != '\0')
         ph_cgroup_remove(cgroup);
     return 0;
+}
+
+/* ---- a start that failed */
+
+off_t ph_run_log_end(const struct ph_work_context *context)
+{
+    struct stat status;
+    return stat(context->log_path, &status) == 0 ? status.st_size : 0;
+}
+
+bool ph_run_last_line(const struct ph_work_context *context, off_t from, char *out, size_t size)
+{
+    char bytes[4096];
+    int fd = open(context->log_path, O_RDONLY | O_CLOEXEC);
+    off_t end = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
+    off_t begin = end - (off_t)sizeof bytes + 1 > from ? end - (off_t)sizeof bytes + 1 : from;
+    ssize_t got = end > begin ? pread(fd, bytes, sizeof bytes - 1, begin) : -1;
+    if (fd >= 0)
+        close(fd);
+    while (got > 0 && (bytes[got - 1] == '\n' || bytes[got - 1] == '\r'))
+        got--;
+    if (got <= 0)
+        return false;
+    bytes[got] = '\0';
+    const char *line = strrchr(bytes, '\n');
+    ph_text_printable(out, size, line == NULL ? bytes : line + 1);
+    return out[0] != '\0';
+}
+
+void ph_run_give_up(const struct ph_work_context *context, struct ph_work_process *process)
+{
+    struct ph_error other = {0};
+    ph_run_stop(context, process, NULL, &other);
+    (void)ph_work_exit_status(process);
+    if (process->pid_fd >= 0)
+        close(process->pid_fd);
+    *process = (struct ph_work_process){.pid_fd = -1};
 }

@@ -20,6 +20,17 @@ struct verdict {
     bool changed, vms_changed;
 };
 
+/* A section of a VM's declaration as it is stored; one that says nothing is none. */
+static void store_section(
+    struct ph_core *core, const struct ph_record *record, const void *section, char **row)
+{
+    free(*row);
+    *row = NULL;
+    if (!ph_record_empty(record, section) &&
+        ph_encode(record, section, PH_ENCODE_WIRE, row, NULL) != 0)
+        core->no_memory = true;
+}
+
 static void spec_to_vm(struct ph_core *core, const struct ph_vm_spec *spec, struct ph_vm *row)
 {
     ph_text_format(row->name, sizeof row->name, "%s", spec->name);
@@ -30,11 +41,9 @@ static void spec_to_vm(struct ph_core *core, const struct ph_vm_spec *spec, stru
     ph_text_format(row->stop_signal, sizeof row->stop_signal, "%s", spec->stop_signal);
     row->stop_timeout_ms = spec->stop_timeout_ms;
     core_copy_texts(core, &row->labels, &spec->labels);
-    free(row->qemu);
-    row->qemu = NULL;
-    if (!ph_record_empty(&ph_record_qemu, &spec->qemu) &&
-        ph_encode(&ph_record_qemu, &spec->qemu, PH_ENCODE_WIRE, &row->qemu, NULL) != 0)
-        core->no_memory = true;
+    store_section(core, &ph_record_qemu, &spec->qemu, &row->qemu);
+    store_section(core, &ph_record_container, &spec->container, &row->container);
+    store_section(core, &ph_record_resource, &spec->ocf, &row->ocf);
 }
 
 static void set_vms(

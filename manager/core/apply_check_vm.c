@@ -8,7 +8,9 @@
 
 #include "proto/check.h"
 #include "proto/codec.h"
+#include "proto/container.h"
 #include "proto/qemu.h"
+#include "proto/resource.h"
 
 static bool one_of(const char *word, const char *const *words)
 {
@@ -78,9 +80,6 @@ static int check_process(const struct core_apply_place *at, const struct ph_vm_s
     char field[96];
     int rv;
 
-    ph_text_format(field, sizeof field, "vms[%zu].qemu", v);
-    if (!ph_record_empty(&ph_record_qemu, &vm->qemu))
-        return core_apply_fault(at, field, "is for kind: qemu");
     ph_text_format(field, sizeof field, "vms[%zu].stop_signal", v);
     if (!one_of(vm->stop_signal, signals))
         return core_apply_fault(
@@ -98,26 +97,82 @@ static int check_process(const struct core_apply_place *at, const struct ph_vm_s
     return check_environment(at, vm, v);
 }
 
-static int check_qemu(const struct core_apply_place *at, const struct ph_vm_spec *vm, size_t v)
+/* What only a kind with a command of its own has. */
+static int check_no_command(
+    const struct core_apply_place *at, const struct ph_vm_spec *vm, size_t v, const char *instead)
 {
-    struct ph_error error = {0};
-    char field[160];
+    char field[96];
 
     ph_text_format(field, sizeof field, "vms[%zu].command", v);
     if (vm->command.count > 0)
-        return core_apply_fault(
-            at, field, "is for kind: process; what a machine starts from is in qemu");
+        return core_apply_fault(at, field, "is for kind: process; %s", instead);
     ph_text_format(field, sizeof field, "vms[%zu].environment", v);
     if (vm->environment.count > 0)
         return core_apply_fault(at, field, "is for kind: process");
     ph_text_format(field, sizeof field, "vms[%zu].stop_signal", v);
     if (vm->stop_signal[0] != '\0')
-        return core_apply_fault(
-            at, field, "is for kind: process; a machine's power button is pressed");
-    if (ph_qemu_check(&vm->qemu, &error) == 0)
-        return 0;
-    ph_text_format(field, sizeof field, "vms[%zu].qemu.%.100s", v, error.field);
-    return core_apply_fault(at, field, "vm %s: %s", vm->name, error.message);
+        return core_apply_fault(at, field, "is for kind: process; this one is stopped otherwise");
+    return 0;
+}
+
+static int section_fault(const struct core_apply_place *at, const struct ph_vm_spec *vm, size_t v,
+    const char *section, const struct ph_error *error)
+{
+    char field[160];
+
+    ph_text_format(field, sizeof field, "vms[%zu].%s.%.100s", v, section, error->field);
+    return core_apply_fault(at, field, "vm %s: %s", vm->name, error->message);
+}
+
+static int check_qemu(const struct core_apply_place *at, const struct ph_vm_spec *vm, size_t v)
+{
+    struct ph_error error = {0};
+    int rv = check_no_command(at, vm, v, "what a machine starts from is in qemu");
+
+    if (rv == 0 && ph_qemu_check(&vm->qemu, &error) != 0)
+        rv = section_fault(at, vm, v, "qemu", &error);
+    return rv;
+}
+
+static int check_container(const struct core_apply_place *at, const struct ph_vm_spec *vm, size_t v)
+{
+    struct ph_error error = {0};
+    int rv = check_process(at, vm, v);
+
+    if (rv == 0 && ph_container_check(&vm->container, &error) != 0)
+        rv = section_fault(at, vm, v, "container", &error);
+    return rv;
+}
+
+static int check_resource(const struct core_apply_place *at, const struct ph_vm_spec *vm, size_t v)
+{
+    struct ph_error error = {0};
+    int rv = check_no_command(at, vm, v, "what the resource agent does is in ocf");
+
+    if (rv == 0 && ph_resource_check(&vm->ocf, &error) != 0)
+        rv = section_fault(at, vm, v, "ocf", &error);
+    return rv;
+}
+
+/* A section of another kind would be passed over without a word. */
+static int check_sections(const struct core_apply_place *at, const struct ph_vm_spec *vm, size_t v)
+{
+    const struct {
+        const char *kind;
+        const struct ph_record *record;
+        const void *section;
+    } sections[] = {{"qemu", &ph_record_qemu, &vm->qemu},
+        {"container", &ph_record_container, &vm->container},
+        {"ocf", &ph_record_resource, &vm->ocf}};
+    char field[96];
+
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        ph_text_format(field, sizeof field, "vms[%zu].%s", v, sections[i].kind);
+        if (strcmp(vm->kind, sections[i].kind) != 0 &&
+            !ph_record_empty(sections[i].record, sections[i].section))
+            return core_apply_fault(at, field, "is for kind: %s", sections[i].kind);
+    }
+    return 0;
 }
 
 static int check_labels(const struct core_apply_place *at, const struct ph_vm_spec *vm, size_t v)
@@ -144,14 +199,21 @@ static int check_vm(const struct core_apply_place *at, size_t v)
     ph_text_format(field, sizeof field, "vms[%zu].name", v);
     if (!ph_name_valid(vm->name))
         return core_apply_fault(at, field, "a vm needs a name of a-z 0-9 . _ -");
+    rv = check_sections(at, vm, v);
+    if (rv != 0)
+        return rv;
     ph_text_format(field, sizeof field, "vms[%zu].kind", v);
     if (strcmp(vm->kind, "process") == 0)
         rv = check_process(at, vm, v);
     else if (strcmp(vm->kind, "qemu") == 0)
         rv = check_qemu(at, vm, v);
+    else if (strcmp(vm->kind, "container") == 0)
+        rv = check_container(at, vm, v);
+    else if (strcmp(vm->kind, "ocf") == 0)
+        rv = check_resource(at, vm, v);
     else
-        return core_apply_fault(
-            at, field, "there is no workload driver %s; there are process and qemu", vm->kind);
+        return core_apply_fault(at, field,
+            "there is no workload driver %s; there are process, qemu, container and ocf", vm->kind);
     return rv != 0 ? rv : check_labels(at, vm, v);
 }
 
@@ -161,10 +223,15 @@ static int check_settings_size(const struct core_apply_place *at)
     size_t total = 0;
 
     for (size_t v = 0; v < at->spec->vms.count; v++) {
+        const struct ph_vm_spec *vm = &at->spec->vms.items[v];
         char *text = NULL;
         size_t bytes = 0;
         int rv =
-            ph_encode(&ph_record_qemu, &at->spec->vms.items[v].qemu, PH_ENCODE_WIRE, &text, &bytes);
+            strcmp(vm->kind, "container") == 0
+                ? ph_encode(&ph_record_container, &vm->container, PH_ENCODE_WIRE, &text, &bytes)
+            : strcmp(vm->kind, "ocf") == 0
+                ? ph_encode(&ph_record_resource, &vm->ocf, PH_ENCODE_WIRE, &text, &bytes)
+                : ph_encode(&ph_record_qemu, &vm->qemu, PH_ENCODE_WIRE, &text, &bytes);
 
         free(text);
         if (rv != 0)

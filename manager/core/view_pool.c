@@ -80,6 +80,15 @@ void core_view_vm(struct ph_core *core, const struct ph_vm *row, struct ph_vm_vi
         core_set_text(core, &view->reason, "%s", ph_enum_vm_state.docs[row->state]);
 }
 
+static void spec_section(
+    struct ph_core *core, const struct ph_record *record, const char *row, void *section)
+{
+    struct ph_error unusable;
+
+    if (row != NULL && ph_decode(record, row, strlen(row), section, &unusable) == -ENOMEM)
+        core->no_memory = true;
+}
+
 static void spec_vm(struct ph_core *core, const struct ph_vm *row, struct ph_vm_spec *spec)
 {
     ph_text_format(spec->name, sizeof spec->name, "%s", row->name);
@@ -90,10 +99,9 @@ static void spec_vm(struct ph_core *core, const struct ph_vm *row, struct ph_vm_
     ph_text_format(spec->stop_signal, sizeof spec->stop_signal, "%s", row->stop_signal);
     spec->stop_timeout_ms = row->stop_timeout_ms;
     core_copy_texts(core, &spec->labels, &row->labels);
-    struct ph_error unusable;
-    if (row->qemu != NULL &&
-        ph_decode(&ph_record_qemu, row->qemu, strlen(row->qemu), &spec->qemu, &unusable) == -ENOMEM)
-        core->no_memory = true;
+    spec_section(core, &ph_record_qemu, row->qemu, &spec->qemu);
+    spec_section(core, &ph_record_container, row->container, &spec->container);
+    spec_section(core, &ph_record_resource, row->ocf, &spec->ocf);
 }
 
 void core_pool_spec(struct ph_core *core, const struct core_pool *pool, struct ph_pool_spec *spec)

@@ -54,14 +54,16 @@
 /* One pool as declared: pool.apply carries these; the fields and limits are the declaration's. */
 #define PH_FIELDS_vm_spec(F, T)                                                                    \
     F(T, NAME, name, none, PH_REQ, 1, 63, "its name, unique in the pool")                          \
-    F(T, NAME, kind, none, PH_REQ, 1, 63, "workload driver: process or qemu")                              \
+    F(T, NAME, kind, none, PH_REQ, 1, 63, "workload driver: process, qemu, container or ocf")                              \
     F(T, TEXTS, command, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "argv")                                \
     F(T, TEXTS, environment, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "NAME=value")                      \
     F(T, ENUM, restart, restart_policy, PH_OPT, 0, 0, "always, on-failure, never")                 \
     F(T, NAME, stop_signal, none, PH_OPT, 0, 63, "term, int, quit, hup, usr1, usr2")               \
     F(T, INT, stop_timeout_ms, none, PH_OPT, 0, 86400000, "from the signal to SIGKILL")            \
     F(T, ONE, qemu, qemu, PH_OPT, 0, 0, "of kind qemu: the machine")                               \
-    F(T, TEXTS, labels, none, PH_OPT, 0, PH_LABELS_MAX, "key=value, for people and queries")
+    F(T, TEXTS, labels, none, PH_OPT, 0, PH_LABELS_MAX, "key=value, for people and queries")       \
+    F(T, ONE, container, container, PH_OPT, 0, 0, "of kind container: what it runs in")            \
+    F(T, ONE, ocf, resource, PH_OPT, 0, 0, "of kind ocf: the resource")
 
 #define PH_FIELDS_pool_spec(F, T)                                                                  \
     F(T, NAME, name, none, PH_REQ, 1, 63, "the pool's name")                                       \

@@ -62,7 +62,7 @@
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool it lives in")                                  \
     F(T, NAME, name, none, PH_KEY, 1, 63, "its name, unique in the pool")                          \
     F(T, INT, position, none, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "start order; stop order is the reverse") \
-    F(T, NAME, kind, none, PH_OPT, 0, 63, "workload driver: process, qemu")                         \
+    F(T, NAME, kind, none, PH_OPT, 0, 63, "workload driver: process, qemu, container, ocf")                         \
     F(T, TEXTS, command, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "argv; {pool_path}, {pool}, {node}, {epoch}, {vm} are filled in") \
     F(T, TEXTS, environment, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "NAME=value, beside the POOLHERD_ ones") \
     F(T, ENUM, restart, restart_policy, PH_OPT, 0, 0, "what to do when it ends")                   \
@@ -80,7 +80,9 @@
     F(T, INT, memory_used_mib, none, PH_OPT, 0, INT64_MAX, "observed: of the node's memory")       \
     F(T, INT, disk_used_mib, none, PH_OPT, 0, INT64_MAX, "observed: of the pool, by its disks")    \
     F(T, TEXT, vnc, none, PH_OPT, 0, 128, "observed: address and port of its screen")              \
-    F(T, BOOL, halted, none, PH_OPT, 0, 0, "an operator stopped it: it stays so until vm start, wherever its pool is")
+    F(T, BOOL, halted, none, PH_OPT, 0, 0, "an operator stopped it: it stays so until vm start, wherever its pool is") \
+    F(T, JSON, container, none, PH_OPT, 0, PH_VM_SETTINGS_BYTES_MAX, "settings of kind container")  \
+    F(T, JSON, ocf, none, PH_OPT, 0, PH_VM_SETTINGS_BYTES_MAX, "settings of kind ocf")
 
 #define PH_FIELDS_replica(F, T)                                                                    \
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \

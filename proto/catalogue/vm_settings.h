@@ -1,6 +1,7 @@
 /*
- * Catalogue: the settings of VMs of kind qemu, as people declare them (`qemu:` below a VM) and as they
- * are stored and ordered (JSON in vm.qemu). What the fields mean together is checked in proto/qemu.h.
+ * Catalogue: what one kind of VM has beyond what each has, as people declare it (`qemu:`, `container:`, `ocf:`
+ * below a VM) and as it is stored and ordered (JSON in the column of that name). What the fields mean together
+ * is checked in proto/qemu.h, proto/container.h and proto/resource.h.
  */
 #ifndef PH_CATALOGUE_VM_SETTINGS_H
 #define PH_CATALOGUE_VM_SETTINGS_H
@@ -74,7 +75,27 @@
     F(T, TEXT, machine, none, PH_OPT, 0, 63, "versioned machine type; empty: " PH_QEMU_MACHINE)    \
     F(T, TEXT, cpu, none, PH_OPT, 0, 200, "processor model; empty: host under kvm, max under tcg")
 
+#define PH_VALUES_container_network(V)                                                             \
+    V(PH_NETWORK_HOST, "host", "the node's own network")                                           \
+    V(PH_NETWORK_NONE, "none", "a network of its own with nothing in it but loopback")
+
+#define PH_FIELDS_container(F, T)                                                                  \
+    F(T, TEXT, root, none, PH_OPT, 0, 255, "directory in the pool with its file system; empty: VM-NAME.root") \
+    F(T, BOOL, read_only, none, PH_OPT, 0, 0, "it may not write to its file system")               \
+    F(T, INT, uid, none, PH_OPT, 0, 4294967294, "user of its first process, as its file system has them; 0: root") \
+    F(T, INT, gid, none, PH_OPT, 0, 4294967294, "likewise the group")                              \
+    F(T, TEXT, directory, none, PH_OPT, 0, 1000, "in which its command begins; empty: /")          \
+    F(T, TEXT, hostname, none, PH_OPT, 0, 63, "empty: the VM's name")                              \
+    F(T, ENUM, network, container_network, PH_OPT, 0, 0, "host (as when left out) or none")        \
+    F(T, TEXTS, mounts, none, PH_OPT, 0, PH_CONTAINER_MOUNTS_MAX, "PATH-IN-POOL:PATH-IN-CONTAINER, with :ro read only")
+
+#define PH_FIELDS_resource(F, T)                                                                   \
+    F(T, TEXT, agent, none, PH_OPT, 0, 128, "the resource agent, as ocf:heartbeat:IPaddr2")        \
+    F(T, TEXTS, parameters, none, PH_OPT, 0, PH_ARGUMENTS_MAX, "NAME=value, as its metadata names them; {pool_path}, {pool}, {node}, {epoch}, {vm} are filled in") \
+    F(T, INT, interval_s, none, PH_OPT, 0, 86400, "from one monitor to the next; 0: 10")           \
+    F(T, INT, timeout_s, none, PH_OPT, 0, 3600, "for each of its actions; 0: 20")
+
 #define PH_VM_SETTINGS_RECORDS(R)                                                                  \
-    R(qemu_disk) R(qemu_nic) R(qemu_vnc) R(qemu_cloud_init) R(qemu)
+    R(qemu_disk) R(qemu_nic) R(qemu_vnc) R(qemu_cloud_init) R(qemu) R(container) R(resource)
 
 #endif

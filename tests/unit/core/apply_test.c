@@ -290,6 +290,33 @@ static void machine_for_nothing(struct ph_pool_spec *spec)
 {
     disk(bed_vm(spec, "a"));
 }
+static void container_outside(struct ph_pool_spec *spec)
+{
+    struct ph_vm_spec *vm = bed_vm(spec, "a");
+
+    ph_text_format(vm->kind, 64, "container");
+    add(&vm->container.mounts, "../other:/srv");
+}
+static void container_for_nothing(struct ph_pool_spec *spec)
+{
+    bed_vm(spec, "a")->container.read_only = true;
+}
+static struct ph_vm_spec *resource(struct ph_pool_spec *spec)
+{
+    struct ph_vm_spec *vm = bed_vm(spec, "a");
+
+    ph_text_format(vm->kind, 64, "ocf");
+    ph_texts_fini(&vm->command);
+    return vm;
+}
+static void no_resource(struct ph_pool_spec *spec)
+{
+    resource(spec);
+}
+static void resource_with_command(struct ph_pool_spec *spec)
+{
+    add(&resource(spec)->command, "true");
+}
 static void bad_label(struct ph_pool_spec *spec)
 {
     add(&bed_vm(spec, "a")->labels, "important");
@@ -361,7 +388,11 @@ static void bad_declarations_change_nothing(void **state)
         {against_the_other, "pools[1].apart[0]", "both together and apart"},
         {with_one_that_is_apart, "pools[1].together[0]", "both together and apart"},
         {vm_twice, "pools[1].vms", "vm a is declared twice"},
-        {bad_kind, "pools[1].vms[0].kind", "there are process and qemu"},
+        {container_outside, "pools[1].vms[0].container.mounts[0]", "PATH-IN-POOL"},
+        {container_for_nothing, "pools[1].vms[0].container", "is for kind: container"},
+        {no_resource, "pools[1].vms[0].ocf.agent", "ocf:PROVIDER:TYPE"},
+        {resource_with_command, "pools[1].vms[0].command", "is for kind: process"},
+        {bad_kind, "pools[1].vms[0].kind", "there are process, qemu, container and ocf"},
         {no_machine, "pools[1].vms[0].qemu.disks", "neither a disk nor a kernel"},
         {machine_outside, "pools[1].vms[0].qemu.disks[0].file", "must be a path in the pool"},
         {machine_for_nothing, "pools[1].vms[0].qemu", "kind: qemu"},
