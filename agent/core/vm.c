@@ -186,6 +186,12 @@ static void stop(struct ph_agent *agent, struct ph_agent_pool *pool, struct ph_a
     }
 }
 
+/* Until when the VMs after this one wait to be started for the first time. */
+static uint64_t delay_ends_ms(const struct ph_agent_vm *vm)
+{
+    return vm->state == PH_VM_RUNNING ? vm->started_ms + (uint64_t)vm->spec.start_delay_ms : 0;
+}
+
 void ph_agent_vms_advance(struct ph_agent *agent, struct ph_agent_pool *pool)
 {
     unsigned others = PH_TASK_ANY & ~PH_TASK_BIT(PH_TASK_COPY);
@@ -202,6 +208,7 @@ void ph_agent_vms_advance(struct ph_agent *agent, struct ph_agent_pool *pool)
             continue;
         }
         if (vm->state == PH_VM_RUNNING) {
+            waits = waits || (wanted && agent->now_ms < delay_ends_ms(vm));
             if ((!wanted || vm->changed) && agent->now_ms >= vm->retry_ms) {
                 stop(agent, pool, vm);
             }
@@ -453,6 +460,9 @@ uint64_t ph_agent_vms_wake_ms(const struct ph_agent_pool *pool)
 {
     uint64_t wake_ms = PH_NEVER;
     bool blocked = ph_agent_task_any(pool, PH_TASK_VMS, true);
+    /* A task under way wakes the pool when it ends. */
+    bool busy = ph_agent_task_any(pool, PH_TASK_ANY & ~PH_TASK_BIT(PH_TASK_COPY), false);
+    uint64_t delayed_ms = 0;
     for (size_t i = 0; i < pool->vm_count && pool->phase == PH_AP_RUNNING && !blocked; i++) {
         const struct ph_agent_vm *vm = &pool->vms[i];
         bool wanted = is_wanted(pool, vm);
@@ -460,6 +470,13 @@ uint64_t ph_agent_vms_wake_ms(const struct ph_agent_pool *pool)
                    (vm->state == PH_VM_RUNNING && (vm->changed || !wanted));
         if (due && !vm->task && vm->retry_ms < wake_ms) {
             wake_ms = vm->retry_ms;
+        }
+        if (delay_ends_ms(vm) > delayed_ms) {
+            delayed_ms = delay_ends_ms(vm);
+        }
+        bool first = wanted && !vm->attempted && !vm->removed;
+        if (first && !busy && delayed_ms > 0 && delayed_ms < wake_ms) {
+            wake_ms = delayed_ms;
         }
     }
     return wake_ms;

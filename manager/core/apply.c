@@ -40,6 +40,7 @@ static void spec_to_vm(struct ph_core *core, const struct ph_vm_spec *spec, stru
     row->restart = spec->restart;
     ph_text_format(row->stop_signal, sizeof row->stop_signal, "%s", spec->stop_signal);
     row->stop_timeout_ms = spec->stop_timeout_ms;
+    row->start_delay_ms = spec->start_delay_ms;
     core_copy_texts(core, &row->labels, &spec->labels);
     store_section(core, &ph_record_qemu, &spec->qemu, &row->qemu);
     store_section(core, &ph_record_container, &spec->container, &row->container);

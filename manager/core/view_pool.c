@@ -98,6 +98,7 @@ static void spec_vm(struct ph_core *core, const struct ph_vm *row, struct ph_vm_
     spec->restart = row->restart;
     ph_text_format(spec->stop_signal, sizeof spec->stop_signal, "%s", row->stop_signal);
     spec->stop_timeout_ms = row->stop_timeout_ms;
+    spec->start_delay_ms = row->start_delay_ms;
     core_copy_texts(core, &spec->labels, &row->labels);
     spec_section(core, &ph_record_qemu, row->qemu, &spec->qemu);
     spec_section(core, &ph_record_container, row->container, &spec->container);

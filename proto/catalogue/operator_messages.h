@@ -63,7 +63,8 @@
     F(T, ONE, qemu, qemu, PH_OPT, 0, 0, "of kind qemu: the machine")                               \
     F(T, TEXTS, labels, none, PH_OPT, 0, PH_LABELS_MAX, "key=value, for people and queries")       \
     F(T, ONE, container, container, PH_OPT, 0, 0, "of kind container: what it runs in")            \
-    F(T, ONE, ocf, resource, PH_OPT, 0, 0, "of kind ocf: the resource")
+    F(T, ONE, ocf, resource, PH_OPT, 0, 0, "of kind ocf: the resource")                    \
+    F(T, INT, start_delay_ms, none, PH_OPT, 0, 600000, "from when it runs to the start of the next one of its pool")
 
 #define PH_FIELDS_pool_spec(F, T)                                                                  \
     F(T, NAME, name, none, PH_REQ, 1, 63, "the pool's name")                                       \

@@ -82,7 +82,8 @@
     F(T, TEXT, vnc, none, PH_OPT, 0, 128, "observed: address and port of its screen")              \
     F(T, BOOL, halted, none, PH_OPT, 0, 0, "an operator stopped it: it stays so until vm start, wherever its pool is") \
     F(T, JSON, container, none, PH_OPT, 0, PH_VM_SETTINGS_BYTES_MAX, "settings of kind container")  \
-    F(T, JSON, ocf, none, PH_OPT, 0, PH_VM_SETTINGS_BYTES_MAX, "settings of kind ocf")
+    F(T, JSON, ocf, none, PH_OPT, 0, PH_VM_SETTINGS_BYTES_MAX, "settings of kind ocf")                  \
+    F(T, INT, start_delay_ms, none, PH_OPT, 0, 600000, "from when it runs to the start of the next one of its pool")
 
 #define PH_FIELDS_replica(F, T)                                                                    \
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \

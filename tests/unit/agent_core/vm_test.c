@@ -324,6 +324,45 @@ static void test_seen(void **state)
     world_destroy(&world);
 }
 
+static void test_start_delays(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world);
+    struct world_order order = {
+        .kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a", "b", "c"}, .start_delay_ms = 3000};
+    world_order(&world, "p", &order);
+    world_done(&world, "p", PH_TASK_ACTIVATE, NULL, 0);
+    const char *const names[] = {"a", "b", "c"};
+    for (size_t i = 0; i < 3; i++) {
+        /* Counted from when the one before it runs, however long that took. */
+        assert_int_equal(wait_for_start(&world, names[i]), i == 0 ? 0 : 3000);
+        world_run(&world, 700, 1);
+        assert_int_equal(world_task_count(&world), 1);
+        world_done(&world, "p", PH_TASK_VM_START, names[i], 0);
+    }
+    assert_int_equal(world_vm_state(&world, "c"), PH_VM_RUNNING);
+    /* It is for the first start: one that ended is not held up by the others. */
+    world_vm_ended(&world, "p", "b", 1);
+    assert_int_equal(wait_for_start(&world, "b"), PH_AGENT_BACKOFF_MS_MIN);
+    world_destroy(&world);
+}
+
+/* One that failed has nothing to be waited for. */
+static void test_no_delay_after_a_failure(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world);
+    struct world_order order = {
+        .kind = PH_ORDER_ACTIVATE, .epoch = 1, .vms = {"a", "b"}, .start_delay_ms = 60000};
+    world_order(&world, "p", &order);
+    world_done(&world, "p", PH_TASK_ACTIVATE, NULL, 0);
+    world_done(&world, "p", PH_TASK_VM_START, "a", -EINVAL);
+    assert_int_equal(wait_for_start(&world, "b"), 0);
+    world_destroy(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +378,8 @@ int main(void)
         cmocka_unit_test(test_halted),
         cmocka_unit_test(test_halted_and_ended),
         cmocka_unit_test(test_seen),
+        cmocka_unit_test(test_start_delays),
+        cmocka_unit_test(test_no_delay_after_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

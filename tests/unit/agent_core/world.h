@@ -380,7 +380,8 @@ struct world_order {
     const char *vms[4]; /* names; "NAME=word" has the command word */
     const char *halted; /* the one of them that is; NULL: none */
     enum ph_restart_policy restart;
-    const char *peers[4]; /* "!NAME" is required */
+    int64_t start_delay_ms; /* of each VM */
+    const char *peers[4];   /* "!NAME" is required */
     int64_t urgent;
     const char *sources[2];
 };
@@ -414,6 +415,7 @@ static inline void world_fill_order(
         (void)snprintf(vm->kind, sizeof(vm->kind), "process");
         (void)ph_texts_add(&vm->command, equal == NULL ? "run" : equal + 1);
         vm->restart = given->restart;
+        vm->start_delay_ms = given->start_delay_ms;
         vm->halted = given->halted != NULL && strcmp(vm->name, given->halted) == 0;
         vm->position = (int64_t)i;
     }
