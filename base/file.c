@@ -48,9 +48,9 @@ static int sync_parent(const char *path)
     int rv = 0;
 
     if (slash == NULL)
-        strcpy(parent, ".");
+        snprintf(parent, sizeof parent, ".");
     else if (slash == path)
-        strcpy(parent, "/");
+        snprintf(parent, sizeof parent, ".");
     else if ((size_t)(slash - path) >= sizeof parent)
         return -ENAMETOOLONG;
     else

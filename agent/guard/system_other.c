@@ -18,7 +18,7 @@ int ph_guard_address(
     if (rv == 0 && strlen(path) >= sizeof address_out->sun_path)
         rv = -ENAMETOOLONG;
     if (rv == 0)
-        strcpy(address_out->sun_path, path);
+        memcpy(address_out->sun_path, path, strlen(path) + 1);
     *fd_out = -1;
     return rv;
 }

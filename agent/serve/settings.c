@@ -16,7 +16,7 @@ static int set_defaults(struct ph_agent_config *config)
     config->copies_parallel = 4;
     config->copy_stall_s = 300;
     config->pid_namespaces = true;
-    strcpy(config->log_level, "notice");
+    ph_text_format(config->log_level, sizeof config->log_level, "notice");
     return ph_set_text(&config->listen, "tcp://127.0.0.1:*");
 }
 
