@@ -212,8 +212,9 @@ struct ph_agent {
     bool started, out_of_memory;
     struct ph_agent_lease lease;
     struct ph_map pools;
-    struct ph_map witnesses; /* node -> struct ph_agent_witness * */
-    uint64_t started_ms;     /* of the first step */
+    struct ph_map witnesses;    /* node -> struct ph_agent_witness * */
+    uint64_t started_ms;        /* of the first step */
+    uint64_t forgotten_vote_ms; /* newest vote for a node that is no longer in witnesses */
     int64_t last_task, last_report;
     int copies_under_way;
     bool copies_touched;

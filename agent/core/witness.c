@@ -7,7 +7,7 @@
  * As a witness: votes, unless it has promised the manager not to, or has no valid lease itself. The last
  * rule makes a witness that is proven to be gone as good as one that has promised: until it is admitted
  * again it votes for nobody. What it voted is kept in memory only, so its own start counts as a vote for
- * everybody; what it promised is on disk.
+ * everybody, as does the last vote for a node that is off the list; what it promised is on disk.
  */
 #include "agent/core/agent.h"
 
@@ -127,6 +127,9 @@ static void rows_from_list(struct ph_agent *agent, const struct ph_voter_list *l
     for (size_t i = agent->witnesses.count; i-- > 0;) {
         struct ph_agent_witness *witness = agent->witnesses.items[i].value;
         if (settle_row(agent, witness)) {
+            if (witness->voted && witness->voted_ms > agent->forgotten_vote_ms) {
+                agent->forgotten_vote_ms = witness->voted_ms;
+            }
             ph_map_remove(&agent->witnesses, witness->row.node);
             destroy(witness);
         }
@@ -324,6 +327,14 @@ static void on_vote_ask(struct ph_agent *agent, const char *sender, const struct
     ph_record_fini(&ph_record_vote, &vote);
 }
 
+/* When it may last have voted for a node of which it knows no vote: it has started since, or the node was
+ * off the list for a while. What that vote extended may still live. */
+static uint64_t voted_at_most_ms(const struct ph_agent *agent)
+{
+    return agent->forgotten_vote_ms > agent->started_ms ? agent->forgotten_vote_ms
+                                                        : agent->started_ms;
+}
+
 void ph_agent_on_promise_ask(struct ph_agent *agent, const struct ph_promise_ask *ask)
 {
     if (!ph_agent_accept_term(agent, ask->term, ask->manager, "promise.ask") ||
@@ -336,7 +347,7 @@ void ph_agent_on_promise_ask(struct ph_agent *agent, const struct ph_promise_ask
     }
     struct ph_promise promise = {.voters = ask->voters};
     (void)ph_text_format(promise.node, sizeof(promise.node), "%s", ask->node);
-    uint64_t since_ms = witness->voted ? witness->voted_ms : agent->started_ms;
+    uint64_t since_ms = witness->voted ? witness->voted_ms : voted_at_most_ms(agent);
     promise.ago_ms = (int64_t)(agent->now_ms - since_ms);
     uint64_t lease_ms = agent->lease.lease_ms > 0 ? (uint64_t)agent->lease.lease_ms : 0;
     if (ask->voters <= witness->row.promised) {

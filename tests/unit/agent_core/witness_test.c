@@ -305,6 +305,21 @@ static void test_a_witness_that_hears_the_node_does_not_promise(void **state)
     world_destroy(&world);
 }
 
+static void test_a_vote_counts_also_when_the_node_was_taken_off_the_list(void **state)
+{
+    (void)state;
+    struct world world;
+    setup(&world);
+    world.now_ms += 500;
+    assert_true(ask_of(&world, "n2", 1)->granted);
+    take_list(&world, 2, "3", "3");
+    world.now_ms += 100;
+    const struct ph_promise *promise = promise_of(&world, "n2", 1);
+    assert_true(promise->promised);
+    assert_int_equal(promise->ago_ms, 100); /* what that vote extended may still live */
+    world_destroy(&world);
+}
+
 static void test_a_node_without_a_lease_votes_for_nobody(void **state)
 {
     (void)state;
@@ -386,6 +401,7 @@ int main(void)
         cmocka_unit_test(test_nobody_is_asked_while_the_manager_speaks),
         cmocka_unit_test(test_a_promise_is_durable_and_for_ever),
         cmocka_unit_test(test_a_witness_that_hears_the_node_does_not_promise),
+        cmocka_unit_test(test_a_vote_counts_also_when_the_node_was_taken_off_the_list),
         cmocka_unit_test(test_a_node_without_a_lease_votes_for_nobody),
         cmocka_unit_test(test_strangers_and_borrowed_names_get_nothing),
         cmocka_unit_test(test_orders_and_reports_pass_through_a_witness),
