@@ -41,35 +41,45 @@ static int fail(const char *file, int rv, const char *what, struct ph_error *err
     return rv;
 }
 
+/* Runs the text of a file; 0 when the resource agent says that it is stopped. */
+static int run(const char *file, char *text, uint32_t timeout_ms, struct ph_child_result *result,
+    const char **words, struct ph_error *error)
+{
+    char says[160];
+    if (!cut(text, words, words + WORDS_MAX))
+        return fail(
+            file, -EBADMSG, "it is damaged; stop the resource by hand and remove it", error);
+    int rv = ph_child_run(words + WORDS_MAX, words, NULL, timeout_ms, result);
+    if (rv != 0)
+        return fail(file, rv, strerror(-rv), error);
+    if (result->timed_out)
+        return fail(file, -ETIMEDOUT, "the resource agent did not stop it in time", error);
+    if (result->exit_status == 0)
+        return 0;
+    ph_text_format(says, sizeof says, "the resource agent's stop answers %s",
+        ph_ocf_meaning(result->exit_status));
+    return fail(file, -EIO, says, error);
+}
+
 int ph_ocf_run_release(const char *file, uint32_t timeout_ms, struct ph_error *error)
 {
     struct ph_child_result *result = calloc(1, sizeof *result);
     const char **words = calloc(2 * WORDS_MAX, sizeof *words);
-    char *text = NULL, says[160];
-    int rv = result == NULL || words == NULL ? -ENOMEM
-                                             : ph_file_read(file, RELEASE_BYTES_MAX, &text, NULL);
-    if (rv == -ENOENT) {
-        rv = 0;
-    } else if (rv != 0) {
-        fail(file, rv, strerror(-rv), error);
-    } else if (!cut(text, words, words + WORDS_MAX)) {
-        rv = fail(file, -EBADMSG, "it is damaged; stop the resource by hand and remove it", error);
-    } else if ((rv = ph_child_run(words + WORDS_MAX, words, NULL, timeout_ms, result)) != 0) {
-        fail(file, rv, strerror(-rv), error);
-    } else if (result->timed_out) {
-        rv = fail(file, -ETIMEDOUT, "the resource agent did not stop it in time", error);
-    } else if (result->exit_status != 0) {
-        ph_text_format(says, sizeof says, "the resource agent's stop answers %s",
-            ph_ocf_meaning(result->exit_status));
-        rv = fail(file, -EIO, says, error);
-    } else if (unlink(file) != 0 && errno != ENOENT) {
-        rv = -errno;
+    char *text = NULL;
+    bool room = result != NULL && words != NULL;
+    int rv = room ? ph_file_read(file, RELEASE_BYTES_MAX, &text, NULL) : -ENOMEM;
+    if (rv == 0) {
+        rv = run(file, text, timeout_ms, result, words, error);
+        if (rv == 0 && unlink(file) != 0 && errno != ENOENT)
+            rv = fail(file, -errno, strerror(errno), error);
+    } else if (rv != -ENOENT) {
         fail(file, rv, strerror(-rv), error);
     }
+    bool none = text == NULL && rv == -ENOENT;
     free(text);
     free(words);
     free(result);
-    return rv;
+    return none ? 0 : rv;
 }
 
 int ph_ocf_run_releases(const char *directory, uint32_t timeout_ms, struct ph_error *error)
