@@ -46,6 +46,7 @@
     O(LIMIT, "limit", 0, "N", "at most so many")                                                   \
     O(AS_OF, "as-of", 0, "WHEN", "as it was then: 2026-01-31T12:00:00Z, -15m, -2h, -1d")           \
     O(CSV, "csv", 0, NULL, "print comma-separated values")                                         \
+    O(REQUEST_ID, "request-id", 0, "TEXT", "asked again as the same TEXT, it is not done again")   \
     O(ROLE, "role", 0, "ROLE", "what it may do: viewer, operator, admin")                          \
     O(VALID, "valid", 0, "SECONDS", "how long the invitation is good for (default a day)")
 
@@ -120,6 +121,13 @@ PH_CLI_RUN(vm_list);
 PH_CLI_RUN(vm_show);
 PH_CLI_RUN(vm_start);
 PH_CLI_RUN(vm_stop);
+PH_CLI_RUN(vm_reset);
+PH_CLI_RUN(vm_pause);
+PH_CLI_RUN(vm_resume);
+PH_CLI_RUN(snapshot_create);
+PH_CLI_RUN(snapshot_list);
+PH_CLI_RUN(snapshot_rollback);
+PH_CLI_RUN(snapshot_delete);
 PH_CLI_RUN(job_list);
 PH_CLI_RUN(job_show);
 PH_CLI_RUN(job_watch);

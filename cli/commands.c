@@ -125,6 +125,33 @@ const struct ph_cli_command ph_cli_commands[] = {
         "when\n"
         "its pool moves or is taken over, until `poolherd vm start`.",
         "poolherd vm stop shop/db --wait"},
+    {"vm reset", "POOL/VM", BIT(REQUEST_ID) | BIT(WAIT), false, ph_cli_vm_reset, NULL,
+        "reset a machine, as by its button",
+        "A job; done at most once, whatever fails meanwhile. Jobs on one VM are done one after "
+        "another.",
+        "poolherd vm reset shop/db --wait"},
+    {"vm pause", "POOL/VM", BIT(REQUEST_ID) | BIT(WAIT), false, ph_cli_vm_pause, NULL,
+        "halt a machine's processors; its memory stays",
+        "Until `poolherd vm resume`, or until it is started anew: by a move, a take-over, a "
+        "restart.",
+        "poolherd vm pause shop/db --wait"},
+    {"vm resume", "POOL/VM", BIT(REQUEST_ID) | BIT(WAIT), false, ph_cli_vm_resume, NULL,
+        "let a paused machine go on", NULL, "poolherd vm resume shop/db --wait"},
+    {"snapshot create", "POOL/VM@SNAPSHOT", BIT(REQUEST_ID) | BIT(WAIT), false,
+        ph_cli_snapshot_create, NULL, "keep a running VM's disks and memory as they are now",
+        "In its qcow2 disks, so that it moves with the pool and is in every copy of it. The guest "
+        "stands\n"
+        "still while its memory is written.",
+        "poolherd snapshot create shop/db@before-upgrade --wait"},
+    {"snapshot list", "POOL/VM", 0, false, ph_cli_snapshot_list, NULL,
+        "the snapshots of a running VM", NULL, "poolherd snapshot list shop/db"},
+    {"snapshot rollback", "POOL/VM@SNAPSHOT", BIT(REQUEST_ID) | BIT(WAIT), false,
+        ph_cli_snapshot_rollback, NULL, "make a VM's disks and memory as they were then",
+        "What was written since is lost; take a snapshot first if you may want it back.",
+        "poolherd snapshot rollback shop/db@before-upgrade --wait"},
+    {"snapshot delete", "POOL/VM@SNAPSHOT", BIT(REQUEST_ID) | BIT(WAIT), false,
+        ph_cli_snapshot_delete, NULL, "remove a snapshot", NULL,
+        "poolherd snapshot delete shop/db@before-upgrade --wait"},
     {"job list", NULL, BIT(ALL), false, ph_cli_job_list, NULL, "jobs under way", NULL,
         "poolherd job list --all"},
     {"job show", "ID", 0, false, ph_cli_job_show, "job", "one job and, of a drain, its moves", NULL,

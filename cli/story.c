@@ -13,7 +13,8 @@ static const char *const titles[] = {[PH_JOB_MOVE] = "Move",
     [PH_JOB_REMOVE] = "Removal",
     [PH_JOB_FENCE] = "Fence run",
     [PH_JOB_RETIRE] = "Retirement",
-    [PH_JOB_VERIFY] = "Verification"};
+    [PH_JOB_VERIFY] = "Verification",
+    [PH_JOB_VM] = "Operation"};
 
 static bool moves(const struct ph_job *job)
 {

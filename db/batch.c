@@ -12,7 +12,7 @@ static int add(struct ph_batch *batch, const struct ph_record *record, const voi
 {
     if (batch->count == batch->room) {
         size_t room = batch->room == 0 ? 8 : batch->room * 2;
-        struct ph_operation *bigger = realloc(batch->operations, room * sizeof *bigger);
+        struct ph_store_operation *bigger = realloc(batch->operations, room * sizeof *bigger);
         if (bigger == NULL)
             return -ENOMEM;
         batch->operations = bigger;
@@ -21,7 +21,7 @@ static int add(struct ph_batch *batch, const struct ph_record *record, const voi
     void *copy = ph_record_new_copy(record, row);
     if (copy == NULL)
         return -ENOMEM;
-    batch->operations[batch->count++] = (struct ph_operation){record, copy, remove};
+    batch->operations[batch->count++] = (struct ph_store_operation){record, copy, remove};
     return 0;
 }
 

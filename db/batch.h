@@ -7,7 +7,7 @@
 
 #include "db/store.h"
 
-struct ph_operation {
+struct ph_store_operation {
     const struct ph_record *record;
     void *row; /* owned */
     bool remove;
@@ -17,7 +17,7 @@ struct ph_operation {
 
 struct ph_batch {
     size_t count, room;
-    struct ph_operation *operations;
+    struct ph_store_operation *operations;
 
     /* The store's, from ph_store_commit() on; here so that queueing needs no memory. */
     struct ph_batch *next;

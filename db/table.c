@@ -23,6 +23,7 @@ static const struct ph_table agent_tables[] = {
     {&ph_record_meta, "meta", false},
     {&ph_record_assignment, "assignments", false},
     {&ph_record_witness, "witnesses", false},
+    {&ph_record_operation, "operations", false},
 };
 
 static const struct ph_tables manager = {

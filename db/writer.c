@@ -172,7 +172,7 @@ static int set_clock(struct ph_writer *writer)
 }
 
 /* term and manager_id change by activation only. */
-static bool is_guarded(const struct ph_writer *writer, const struct ph_operation *operation)
+static bool is_guarded(const struct ph_writer *writer, const struct ph_store_operation *operation)
 {
     if (writer->schema != PH_SCHEMA_MANAGER || operation->record != &ph_record_meta)
         return false;
@@ -188,7 +188,7 @@ static void say(struct ph_batch *batch, enum ph_store_result result, const char 
 
 /* SQLITE_OK, SQLITE_CONSTRAINT with the batch's message set, or an error of the whole transaction. */
 static int apply(
-    struct ph_writer *writer, struct ph_batch *batch, const struct ph_operation *operation)
+    struct ph_writer *writer, struct ph_batch *batch, const struct ph_store_operation *operation)
 {
     const struct ph_record *record = operation->record;
     int index = ph_table_find(writer->tables, record);

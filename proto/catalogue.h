@@ -24,7 +24,7 @@
     E(node_admin)                                                                                  \
     E(pool_state) E(pool_desired) E(failback) E(restart_policy) E(vm_state) E(replica_state)       \
         E(job_kind) E(job_state) E(job_phase) E(role) E(event_level) E(order_kind) E(local_state)  \
-            E(proof) E(profile) E(kill_means) E(without_watchdog) E(power_state) E(fence_action) \
+            E(proof) E(profile) E(kill_means) E(vm_operation) E(operation_state) E(without_watchdog) E(power_state) E(fence_action) \
             E(file_system) E(disk_format) E(disk_media) E(nic_kind) E(firmware) \
             E(accelerator) E(container_network)
 /* clang-format on */

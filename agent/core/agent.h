@@ -45,6 +45,7 @@
 #define PH_TASK_VM_START_MS 30000
 #define PH_TASK_VM_STOP_MS 10000 /* beyond the VM's own stop_timeout_ms */
 #define PH_TASK_KILL_MS 10000
+#define PH_TASK_VM_OPERATE_MS 300000 /* memory is written at the disk's pace */
 
 enum ph_lease_state {
     PH_LEASE_UNKNOWN, /* the guard has not spoken yet */
@@ -137,6 +138,7 @@ struct ph_agent_vm {
     uint64_t retry_ms; /* BACKOFF, or a failed stop: not before */
     uint64_t started_ms;
     bool task;        /* a VM_START or VM_STOP is under way */
+    bool operation;   /* a VM_OPERATE or VM_LOOK is; it may end meanwhile */
     bool ended_early; /* ended before its VM_START was reported done */
     int ended_status;
     char *reason;
@@ -169,6 +171,13 @@ struct ph_agent_peer {
     uint64_t report_due_ms, report_delay_ms;
 };
 
+/* operation.c */
+struct ph_agent_operation {
+    struct ph_operation row; /* durable once it has begun */
+    bool task;               /* a VM_OPERATE or VM_LOOK of it is under way */
+    int64_t task_number;
+};
+
 struct ph_agent_pool {
     char name[PH_NAME_BYTES_MAX + 1];
     bool has_order;
@@ -193,6 +202,8 @@ struct ph_agent_pool {
     char *reason, *step;
     struct ph_agent_vm *vms;
     size_t vm_count;
+    struct ph_agent_operation *operations;
+    size_t operation_count;
     struct ph_agent_peer *peers;
     size_t peer_count;
     struct ph_agent_task *tasks;
@@ -317,6 +328,10 @@ void ph_agent_teardown_result(struct ph_agent *agent, struct ph_agent_pool *pool
     enum ph_task_kind kind, const struct ph_task_result *result);
 
 /* ---- task.c ---- */
+/* A task under the rules, in the pool's list, for the caller to complete and to hand to ph_agent_task_effect();
+ * NULL when the rules forbid it now. start() does both, and notes that the VM has a task. */
+struct ph_task *ph_agent_task_make(struct ph_agent *agent, struct ph_agent_pool *pool,
+    enum ph_task_kind kind, struct ph_agent_vm *vm, struct ph_agent_peer *peer, bool last);
 bool ph_agent_task_start(struct ph_agent *agent, struct ph_agent_pool *pool, enum ph_task_kind kind,
     struct ph_agent_vm *vm, struct ph_agent_peer *peer, bool last);
 void ph_agent_task_cancel(struct ph_agent *agent, struct ph_agent_task *task);
@@ -327,8 +342,10 @@ void ph_agent_cancel_copies(struct ph_agent *agent, struct ph_agent_pool *pool);
 void ph_agent_on_task(struct ph_agent *agent, const struct ph_task_result *result, bool ended);
 void ph_agent_on_progress(struct ph_agent *agent, const struct ph_task_result *result);
 #define PH_TASK_BIT(kind) (1u << (kind))
-#define PH_TASK_ANY 0xffu
-#define PH_TASK_VMS (PH_TASK_BIT(PH_TASK_VM_START) | PH_TASK_BIT(PH_TASK_VM_STOP))
+#define PH_TASK_ANY 0x1ffu
+#define PH_TASK_VMS                                                                                \
+    (PH_TASK_BIT(PH_TASK_VM_START) | PH_TASK_BIT(PH_TASK_VM_STOP) |                                \
+        PH_TASK_BIT(PH_TASK_VM_OPERATE) | PH_TASK_BIT(PH_TASK_VM_LOOK))
 #define PH_TASK_DATA                                                                               \
     (PH_TASK_BIT(PH_TASK_ACTIVATE) | PH_TASK_BIT(PH_TASK_DEACTIVATE) | PH_TASK_BIT(PH_TASK_DROP) | \
         PH_TASK_BIT(PH_TASK_KILL))
@@ -353,6 +370,16 @@ void ph_agent_vms_adopted(struct ph_agent *agent, struct ph_agent_pool *pool, bo
 bool ph_agent_vm_alive(const struct ph_agent_vm *vm);
 uint64_t ph_agent_vms_wake_ms(const struct ph_agent_pool *pool);
 uint64_t ph_agent_backoff_ms(int failures);
+
+/* ---- operation.c ---- */
+int ph_agent_load_operation(
+    struct ph_agent *agent, const struct ph_operation *row, struct ph_error *error);
+void ph_agent_operations_fini(struct ph_agent_pool *pool);
+void ph_agent_operations_prune(struct ph_agent *agent, struct ph_agent_pool *pool);
+void ph_agent_operations_advance(struct ph_agent *agent, struct ph_agent_pool *pool);
+void ph_agent_operation_result(struct ph_agent *agent, struct ph_agent_pool *pool,
+    const struct ph_agent_task *task, const struct ph_task_result *result, bool ended);
+int ph_agent_operations_fill(const struct ph_agent_pool *pool, struct ph_report *report);
 
 /* ---- copy.c ---- */
 void ph_agent_peers_take(

@@ -55,6 +55,9 @@ int ph_agent_load(
     if (record == &ph_record_witness) {
         return ph_agent_load_witness(agent, row, error);
     }
+    if (record == &ph_record_operation) {
+        return ph_agent_load_operation(agent, row, error);
+    }
     return ph_error_set(error, PH_BAD_INPUT, record->name, "an agent keeps no such rows");
 }
 

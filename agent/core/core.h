@@ -27,7 +27,12 @@ enum ph_task_kind {
     PH_TASK_DROP,     /* driver: remove every trace */
     PH_TASK_VM_START, /* workload driver; result: pid */
     PH_TASK_VM_STOP,  /* workload driver: signal, wait, kill; done when nothing is left of it */
-    PH_TASK_KILL      /* everything of the pool at once (cgroup.kill), then wait until empty */
+    PH_TASK_KILL,     /* everything of the pool at once (cgroup.kill), then wait until empty */
+    /* workload driver: `operation`, which was never begun before; result: reason (how it went), found */
+    PH_TASK_VM_OPERATE,
+    /* workload driver: what became of `operation`, which a former process began; status 0: it was done, else
+       it was not, or nobody knows; result: reason, found */
+    PH_TASK_VM_LOOK
 };
 
 struct ph_task {
@@ -39,18 +44,21 @@ struct ph_task {
        else all (KILL: with those being removed) */
     struct ph_order order;
     char vm[PH_NAME_BYTES_MAX + 1];
-    struct ph_peer peer; /* COPY: to whom */
-    bool last;           /* COPY: the pool is released: this is the final copy */
-    bool verify;         /* COPY: trust nothing of what the peer has; result: spoilt */
+    struct ph_peer peer;           /* COPY: to whom */
+    struct ph_operation operation; /* VM_OPERATE, VM_LOOK */
+    bool last;                     /* COPY: the pool is released: this is the final copy */
+    bool verify;                   /* COPY: trust nothing of what the peer has; result: spoilt */
     uint64_t timeout_ms; /* after which the shell reports TASK_DONE with -ETIMEDOUT, though it may
                               still hang; its real end is then reported as TASK_ENDED */
 };
 
 struct ph_task_result {
     int64_t number;
-    int status;         /* 0 or negative errno */
-    const char *reason; /* when status != 0: a sentence with the next step; borrowed */
-    int64_t pid;        /* VM_START */
+    int status; /* 0 or negative errno */
+    /* when status != 0: a sentence with the next step; of an operation also when it succeeded; borrowed */
+    const char *reason;
+    const char *found; /* VM_OPERATE, VM_LOOK: JSON, or NULL; borrowed */
+    int64_t pid;       /* VM_START */
     int64_t data_epoch, sequence, age_ms, bytes;
     const char *hash;
     int64_t spoilt; /* COPY with verify, also when it failed: what the peer had wrong */

@@ -11,6 +11,7 @@ void ph_task_destroy(struct ph_task **task)
     }
     ph_record_fini(&ph_record_order, &(*task)->order);
     ph_record_fini(&ph_record_peer, &(*task)->peer);
+    ph_record_fini(&ph_record_operation, &(*task)->operation);
     free(*task);
     *task = NULL;
 }

@@ -173,6 +173,7 @@ static void take(struct ph_agent *agent, struct ph_agent_pool *pool, const struc
         ph_agent_pool_set_local(pool, PH_LOCAL_DEACTIVATING);
     }
     ph_agent_save_pool(agent, pool);
+    ph_agent_operations_prune(agent, pool);
     if (pool->allowed && order->kind != PH_ORDER_HOLD) {
         ph_agent_allow(agent, &pool->order);
     }

@@ -82,6 +82,7 @@ void ph_agent_pool_destroy(struct ph_agent_pool *pool)
     for (size_t i = 0; i < pool->peer_count; i++) {
         ph_agent_peer_fini(&pool->peers[i]);
     }
+    ph_agent_operations_fini(pool);
     free(pool->vms);
     free(pool->peers);
     free(pool->tasks);
@@ -268,6 +269,7 @@ static bool phase_running(struct ph_agent *agent, struct ph_agent_pool *pool)
         return false;
     }
     ph_agent_vms_advance(agent, pool);
+    ph_agent_operations_advance(agent, pool);
     agent->copies_touched = true;
     return false;
 }

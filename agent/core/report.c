@@ -74,7 +74,8 @@ int ph_agent_report_fill(
         report->data_sequence++; /* ended uncleanly: newer than any copy of it */
     }
     if (ph_set_text(&report->reason, pool->reason) != 0 ||
-        ph_set_text(&report->step, pool->step) != 0 || fill_vms(pool, report) != 0) {
+        ph_set_text(&report->step, pool->step) != 0 || fill_vms(pool, report) != 0 ||
+        ph_agent_operations_fill(pool, report) != 0) {
         agent->out_of_memory = true;
         return -1;
     }

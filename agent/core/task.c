@@ -11,7 +11,7 @@
 
 static bool runs(enum ph_task_kind kind)
 {
-    return kind == PH_TASK_ACTIVATE || kind == PH_TASK_VM_START;
+    return kind == PH_TASK_ACTIVATE || kind == PH_TASK_VM_START || kind == PH_TASK_VM_OPERATE;
 }
 
 bool ph_agent_task_any(const struct ph_agent_pool *pool, unsigned kinds, bool hung_only)
@@ -73,6 +73,9 @@ static uint64_t timeout_ms(enum ph_task_kind kind, const struct ph_agent_vm *vm)
     case PH_TASK_VM_STOP:
         return PH_TASK_VM_STOP_MS +
                (vm != NULL ? (uint64_t)ph_stop_timeout_ms(&vm->spec) : PH_STOP_TIMEOUT_MS_USUAL);
+    case PH_TASK_VM_OPERATE:
+    case PH_TASK_VM_LOOK:
+        return PH_TASK_VM_OPERATE_MS;
     case PH_TASK_KILL:
         break;
     }
@@ -87,6 +90,7 @@ static int fill_order(const struct ph_agent_pool *pool, enum ph_task_kind kind,
     memset(&shallow.vms, 0, sizeof(shallow.vms));
     memset(&shallow.copies, 0, sizeof(shallow.copies));
     memset(&shallow.sources, 0, sizeof(shallow.sources));
+    memset(&shallow.operations, 0, sizeof(shallow.operations));
     if (ph_record_copy(&ph_record_order, order, &shallow) != 0) {
         return -ENOMEM;
     }
@@ -103,13 +107,13 @@ static int fill_order(const struct ph_agent_pool *pool, enum ph_task_kind kind,
     return 0;
 }
 
-bool ph_agent_task_start(struct ph_agent *agent, struct ph_agent_pool *pool, enum ph_task_kind kind,
-    struct ph_agent_vm *vm, struct ph_agent_peer *peer, bool last)
+struct ph_task *ph_agent_task_make(struct ph_agent *agent, struct ph_agent_pool *pool,
+    enum ph_task_kind kind, struct ph_agent_vm *vm, struct ph_agent_peer *peer, bool last)
 {
     if (runs(kind)) {
         /* The one rule that everything hangs on, asked again where nothing can get round it. */
         if (!ph_agent_may_run(agent, pool)) {
-            return false;
+            return NULL;
         }
         agent->last_run_ms = agent->now_ms;
         agent->last_run_deadline_ms = agent->lease.deadline_ms;
@@ -117,14 +121,14 @@ bool ph_agent_task_start(struct ph_agent *agent, struct ph_agent_pool *pool, enu
     }
     if ((PH_TASK_BIT(kind) & PH_TASK_DATA) != 0 &&
         ph_agent_task_any(pool, kind == PH_TASK_KILL ? PH_TASK_DATA : PH_TASK_ANY, false)) {
-        return false;
+        return NULL;
     }
     if (pool->task_count == pool->task_room) {
         size_t room = pool->task_room == 0 ? 4 : pool->task_room * 2;
         struct ph_agent_task *tasks = realloc(pool->tasks, room * sizeof(*tasks));
         if (tasks == NULL) {
             agent->out_of_memory = true;
-            return false;
+            return NULL;
         }
         pool->tasks = tasks;
         pool->task_room = room;
@@ -134,7 +138,7 @@ bool ph_agent_task_start(struct ph_agent *agent, struct ph_agent_pool *pool, enu
         (peer != NULL && ph_record_copy(&ph_record_peer, &out->peer, &peer->peer) != 0)) {
         ph_task_destroy(&out);
         agent->out_of_memory = true;
-        return false;
+        return NULL;
     }
     struct ph_agent_task *task = &pool->tasks[pool->task_count++];
     memset(task, 0, sizeof(*task));
@@ -162,13 +166,25 @@ bool ph_agent_task_start(struct ph_agent *agent, struct ph_agent_pool *pool, enu
     out->timeout_ms = timeout_ms(kind, vm);
     if (vm != NULL) {
         memcpy(out->vm, vm->spec.name, sizeof(out->vm));
-        vm->task = true;
     }
     if (peer != NULL) {
         peer->task = true;
         agent->copies_under_way++;
     }
-    ph_agent_task_effect(agent, out);
+    return out;
+}
+
+bool ph_agent_task_start(struct ph_agent *agent, struct ph_agent_pool *pool, enum ph_task_kind kind,
+    struct ph_agent_vm *vm, struct ph_agent_peer *peer, bool last)
+{
+    struct ph_task *task = ph_agent_task_make(agent, pool, kind, vm, peer, last);
+    if (task == NULL) {
+        return false;
+    }
+    if (vm != NULL) {
+        vm->task = true;
+    }
+    ph_agent_task_effect(agent, task);
     return true;
 }
 
@@ -239,6 +255,10 @@ static void dispatch(struct ph_agent *agent, struct ph_agent_pool *pool,
     case PH_TASK_VM_START:
     case PH_TASK_VM_STOP:
         ph_agent_vm_result(agent, pool, task, result, ended);
+        break;
+    case PH_TASK_VM_OPERATE:
+    case PH_TASK_VM_LOOK:
+        ph_agent_operation_result(agent, pool, task, result, ended);
         break;
     }
 }

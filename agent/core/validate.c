@@ -71,6 +71,9 @@ static bool valid_vms(const struct ph_agent_pool *pool, struct ph_error *error)
         bool found = ph_agent_task_find(pool, PH_TASK_VM_START, vm->spec.name) != NULL ||
                      ph_agent_task_find(pool, PH_TASK_VM_STOP, vm->spec.name) != NULL;
         RULE(vm->task == found);
+        bool operated = ph_agent_task_find(pool, PH_TASK_VM_OPERATE, vm->spec.name) != NULL ||
+                        ph_agent_task_find(pool, PH_TASK_VM_LOOK, vm->spec.name) != NULL;
+        RULE(vm->operation == operated);
     }
     return true;
 }

@@ -38,7 +38,7 @@ void ph_agent_vm_fini(struct ph_agent_vm *vm)
 
 bool ph_agent_vm_alive(const struct ph_agent_vm *vm)
 {
-    return vm->task || vm->state == PH_VM_RUNNING || vm->state == PH_VM_STARTING ||
+    return vm->task || vm->operation || vm->state == PH_VM_RUNNING || vm->state == PH_VM_STARTING ||
            vm->state == PH_VM_STOPPING;
 }
 
@@ -203,7 +203,7 @@ void ph_agent_vms_advance(struct ph_agent *agent, struct ph_agent_pool *pool)
     for (size_t i = 0; i < pool->vm_count; i++) {
         struct ph_agent_vm *vm = &pool->vms[i];
         bool wanted = is_wanted(pool, vm);
-        if (vm->task) {
+        if (vm->task || vm->operation) {
             complete = complete && vm->state != PH_VM_STARTING;
             continue;
         }
@@ -251,7 +251,7 @@ bool ph_agent_vms_stop(struct ph_agent *agent, struct ph_agent_pool *pool, bool 
             *kill_out = true;
             return false;
         }
-        if (vm->task) {
+        if (vm->task || vm->operation) {
             return false;
         }
         if (vm->state == PH_VM_RUNNING) {
@@ -468,7 +468,7 @@ uint64_t ph_agent_vms_wake_ms(const struct ph_agent_pool *pool)
         bool wanted = is_wanted(pool, vm);
         bool due = (vm->state == PH_VM_BACKOFF && wanted) ||
                    (vm->state == PH_VM_RUNNING && (vm->changed || !wanted));
-        if (due && !vm->task && vm->retry_ms < wake_ms) {
+        if (due && !vm->task && !vm->operation && vm->retry_ms < wake_ms) {
             wake_ms = vm->retry_ms;
         }
         if (delay_ends_ms(vm) > delayed_ms) {

@@ -105,6 +105,8 @@ struct ph_running {
     struct ph_error error;
     bool started; /* VM_START: process is to be watched */
     bool watched; /* VM_START: by the watcher too */
+    char
+        *found; /* VM_OPERATE, VM_LOOK: JSON, or NULL; error.message says how it went, either way */
     struct ph_pool_copy copy;
 };
 

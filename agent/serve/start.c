@@ -336,6 +336,9 @@ int ph_shell_load(struct ph_shell *shell, struct ph_error *error)
     loading.record = &ph_record_witness;
     if (rv == 0)
         rv = ph_store_load(shell->store, &ph_record_witness, load_row, &loading, error);
+    loading.record = &ph_record_operation;
+    if (rv == 0)
+        rv = ph_store_load(shell->store, &ph_record_operation, load_row, &loading, error);
     loading.record = &ph_record_assignment;
     if (rv == 0)
         rv = ph_store_load(shell->store, &ph_record_assignment, load_row, &loading, error);

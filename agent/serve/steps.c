@@ -315,6 +315,24 @@ static int stop_vm(struct ph_running *running)
         "it could not be stopped");
 }
 
+static int operate(struct ph_running *running, bool look)
+{
+    const struct ph_operation *operation = &running->task->operation;
+    const char *word = ph_enum_word(&ph_enum_vm_operation, (int)operation->operation);
+    struct workload workload;
+    int rv = find_workload(running, &workload);
+    if (rv == 0)
+        rv = make_context(running, &workload);
+    if (rv == 0 && workload.driver->operate == NULL)
+        rv = ph_error_set(&running->error, PH_STATE_FORBIDS, "operation",
+            "%s is not for VMs of kind %s", word, workload.driver->name);
+    if (rv != 0)
+        return rv;
+    ph_work_operate *act = look ? workload.driver->look : workload.driver->operate;
+    return failed(
+        running, act(&workload.context, operation, &running->found, &running->error), word);
+}
+
 void ph_step_run(struct ph_running *running)
 {
     const struct ph_task *task = running->task;
@@ -345,6 +363,10 @@ void ph_step_run(struct ph_running *running)
             "not everything of the pool could be killed");
         if (rv == 0)
             rv = release_workloads(running);
+        break;
+    case PH_TASK_VM_OPERATE:
+    case PH_TASK_VM_LOOK:
+        rv = operate(running, task->kind == PH_TASK_VM_LOOK);
         break;
     }
     /* To the core -ETIMEDOUT says that the task itself hangs, which tasks.c alone can tell. */

@@ -17,7 +17,9 @@ static const char *const kind_words[] = {[PH_TASK_ACTIVATE] = "activate",
     [PH_TASK_DROP] = "drop",
     [PH_TASK_VM_START] = "vm_start",
     [PH_TASK_VM_STOP] = "vm_stop",
-    [PH_TASK_KILL] = "kill"};
+    [PH_TASK_KILL] = "kill",
+    [PH_TASK_VM_OPERATE] = "vm_operate",
+    [PH_TASK_VM_LOOK] = "vm_look"};
 
 static void *run(void *argument)
 {
@@ -162,6 +164,8 @@ static void note_outcome(struct ph_shell *shell, struct ph_running *running)
         break;
     case PH_TASK_COPY:
     case PH_TASK_KILL:
+    case PH_TASK_VM_OPERATE:
+    case PH_TASK_VM_LOOK:
         break;
     }
 }
@@ -183,6 +187,7 @@ void ph_tasks_done(struct ph_shell *shell, struct ph_running *running)
     struct ph_task_result result = {.number = task->number,
         .status = running->status,
         .reason = running->error.message,
+        .found = running->found,
         .pid = running->started ? running->process.pid : 0,
         .data_epoch = running->copy.epoch,
         .sequence = running->copy.sequence,
@@ -194,5 +199,6 @@ void ph_tasks_done(struct ph_shell *shell, struct ph_running *running)
         .kind = running->overdue ? PH_AE_TASK_ENDED : PH_AE_TASK_DONE, .result = &result};
     ph_shell_step(shell, &event);
     ph_task_destroy(&running->task);
+    free(running->found);
     free(running);
 }

@@ -41,6 +41,11 @@ struct ph_work_process {
                             struct closes it; no driver does */
 };
 
+/* Something done once (PH_VALUES_vm_operation). 0: it was done; else why not, and then nothing has changed unless
+ * the text says so. *error has a sentence in either case. *found_out: JSON, malloc'ed, or NULL. */
+typedef int ph_work_operate(const struct ph_work_context *context,
+    const struct ph_operation *operation, char **found_out, struct ph_error *error);
+
 struct ph_work_driver {
     const char *name;
     bool watched; /* there is something to see of it beside its process: see watch.h */
@@ -59,6 +64,9 @@ struct ph_work_driver {
         struct ph_error *error);
     /* Finds it running from an earlier agent process. -ENOENT when it is not. */
     int (*adopt)(const struct ph_work_context *context, struct ph_work_process *process_out);
+    /* Does it to a VM that runs, for the first time; and finds out what became of one that a former process of
+     * the agent began. Both NULL: nothing can be done to VMs of this kind. They end within 5 minutes. */
+    ph_work_operate *operate, *look;
 };
 
 const struct ph_work_driver *ph_work_driver_find(const char *name); /* NULL: none of that name */

@@ -16,6 +16,7 @@
 #include "agent/work/command.h"
 #include "agent/work/qemu_files.h"
 #include "agent/work/qemu_machine.h"
+#include "agent/work/qemu_operate.h"
 #include "agent/work/qemu_probe.h"
 #include "agent/work/qmp.h"
 #include "agent/work/run.h"
@@ -393,4 +394,6 @@ const struct ph_work_driver ph_work_driver_qemu = {.name = "qemu",
     .check = check,
     .start = start,
     .stop = stop,
-    .adopt = ph_run_adopt};
+    .adopt = ph_run_adopt,
+    .operate = ph_qemu_operate,
+    .look = ph_qemu_look};

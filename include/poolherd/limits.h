@@ -19,6 +19,8 @@
 #define PH_NODES_MAX 20000
 #define PH_POOLS_MAX 100000
 #define PH_VMS_PER_POOL_MAX 256
+#define PH_OPERATIONS_MAX 64                  /* on VMs of one pool that its node has been sent */
+#define PH_OPERATION_RESULT_BYTES_MAX 8192    /* so that a report of all has room for them */
 #define PH_VM_SETTINGS_BYTES_MAX (256 * 1024) /* of one VM, as JSON */
 #define PH_VM_SETTINGS_OF_POOL_BYTES_MAX (2 * 1024 * 1024)
 #define PH_CONTAINER_MOUNTS_MAX 32

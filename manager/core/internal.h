@@ -205,13 +205,15 @@ struct core_pool {
     bool holders_due;    /* who keeps copies has to be decided again */
     bool copies_short;   /* fewer holders than wanted */
     size_t vm_count;
-    struct core_vm *vms;       /* in order of position */
-    struct ph_map peers;       /* node name -> struct core_peer * */
-    struct core_job *job;      /* the unfinished job at work on it, or NULL: at most one */
-    int64_t attempts;          /* failed activations on the present node */
-    struct ph_texts failed_on; /* candidates that were given up */
-    uint64_t retry_at_ms;      /* not before; 0: at once */
-    bool data_loss_accepted;   /* pool start --accept-data-loss, until it is active */
+    struct core_vm *vms;  /* in order of position */
+    struct ph_map peers;  /* node name -> struct core_peer * */
+    struct core_job *job; /* the unfinished job at work on it, or NULL: at most one */
+    size_t operation_count;
+    struct core_job **operations; /* besides, unfinished ones on its VMs, ascending by id */
+    int64_t attempts;             /* failed activations on the present node */
+    struct ph_texts failed_on;    /* candidates that were given up */
+    uint64_t retry_at_ms;         /* not before; 0: at once */
+    bool data_loss_accepted;      /* pool start --accept-data-loss, until it is active */
     uint64_t down_ms; /* when it left active (manager's clock); 0: unknown or it is active */
     /* its node failed to activate it and has to release it before another gets it */
     bool release_wanted;
@@ -479,6 +481,19 @@ void core_node_failure(struct ph_core *core, struct core_node *node);
 void core_node_decay_arm(struct ph_core *core, struct core_node *node);
 void core_node_decay_due(struct ph_core *core, struct core_node *node);
 
+/* ---- operations.c ---- */
+void core_operation_link(struct ph_core *core, struct core_pool *pool, struct core_job *job);
+void core_operation_unlink(
+    struct ph_core *core, struct core_pool *pool, const struct core_job *job);
+bool core_operation_linked(const struct core_pool *pool, const struct core_job *job);
+void core_operations_settle(struct ph_core *core, struct core_pool *pool);
+/* Those that the pool's node shall do: into its order; as text, to see a change; and what it says of them. */
+void core_operations_add(
+    struct ph_core *core, struct ph_order *order, const struct core_pool *pool);
+size_t core_operations_text(const struct core_pool *pool, char *text, size_t size);
+void core_operations_take(
+    struct ph_core *core, struct core_pool *pool, const struct ph_report *report);
+
 /* ---- report.c ---- */
 void core_report(struct ph_core *core, const struct ph_event_in *in);
 void core_report_take(struct ph_core *core, struct core_node *node, const struct ph_report *report);
@@ -662,9 +677,9 @@ int ph_request_handle(
 core_handler ph_request_status, ph_request_node_list, ph_request_node_show, ph_request_invite,
     ph_request_join, ph_request_apply, ph_request_pool_list, ph_request_pool_show,
     ph_request_pool_explain, ph_request_vm_list, ph_request_vm_show, ph_request_vm_start,
-    ph_request_vm_stop, ph_request_job_list, ph_request_job_show, ph_request_events,
-    ph_request_story, ph_request_doctor, ph_request_query, ph_request_identity_list,
-    ph_request_identity_revoke;
+    ph_request_vm_stop, ph_request_vm_operate, ph_request_job_list, ph_request_job_show,
+    ph_request_events, ph_request_story, ph_request_doctor, ph_request_query,
+    ph_request_identity_list, ph_request_identity_revoke;
 /* move.c, drain.c, fence.c, operate.c */
 core_handler ph_request_fence_on, ph_request_fence_test, ph_request_fence_apply,
     ph_request_fence_list;

@@ -78,6 +78,8 @@ static void job_link(struct ph_core *core, struct core_job *job)
     } else if (job->row.kind == PH_JOB_FENCE) {
         if (node != NULL)
             node->fence = job;
+    } else if (pool != NULL && job->row.kind == PH_JOB_VM) {
+        core_operation_link(core, pool, job);
     } else if (pool != NULL && job->row.kind == PH_JOB_VERIFY) {
         pool->verify = job;
         core_pool_dirty(core, pool);
@@ -112,7 +114,8 @@ struct core_job *core_job_new(struct ph_core *core, enum ph_job_kind kind, struc
 
     if (job == NULL)
         return NULL;
-    ph_assert(pool == NULL || (kind == PH_JOB_VERIFY ? pool->verify : pool->job) == NULL);
+    ph_assert(pool == NULL || kind == PH_JOB_VM ||
+              (kind == PH_JOB_VERIFY ? pool->verify : pool->job) == NULL);
     job->row.id = ++core->last_job_id;
     job->row.kind = kind;
     job->row.created_at = core->wall_ms;
@@ -136,7 +139,8 @@ int core_job_load(struct ph_core *core, const struct ph_job *row, struct ph_erro
     if (core->job_count > 0 && core->jobs[core->job_count - 1]->row.id >= row->id)
         return ph_error_set(
             error, PH_BAD_INPUT, "id", "job %lld is not in order", (long long)row->id);
-    if (pool != NULL && pool->job != NULL && row->kind != PH_JOB_VERIFY)
+    if (pool != NULL && pool->job != NULL && row->ended_at == 0 && row->kind != PH_JOB_VERIFY &&
+        row->kind != PH_JOB_VM)
         return ph_error_set(error, PH_BAD_INPUT, "pool",
             "job %lld and job %lld are both at work on pool %s", (long long)pool->job->row.id,
             (long long)row->id, row->pool);
@@ -265,6 +269,8 @@ static void job_unlink(struct ph_core *core, struct core_job *job)
         core_account(core, pool);
         core_pool_dirty(core, pool);
     }
+    if (pool != NULL && job->row.kind == PH_JOB_VM)
+        core_operation_unlink(core, pool, job);
     if (pool != NULL && pool->verify == job)
         pool->verify = NULL;
     if (node != NULL && node->drain == job)

@@ -203,6 +203,7 @@ void core_pool_free(struct ph_core *core, struct core_pool *pool)
     for (size_t i = 0; i < pool->vm_count; i++)
         ph_record_fini(&ph_record_vm, &pool->vms[i].row);
     free(pool->vms);
+    free(pool->operations);
     core_timer_clear(core, &pool->timer);
     core_timer_clear(core, &pool->care);
     ph_texts_fini(&pool->failed_on);
@@ -219,6 +220,8 @@ void core_pool_forget(struct ph_core *core, struct core_pool *pool)
         ph_text_format(text, sizeof text, "%lld", (long long)core->epoch_floor);
         core_meta_set(core, "epoch_floor", text);
     }
+    while (pool->operation_count > 0)
+        core_job_end(core, pool->operations[0], PH_JOB_CANCELLED, "the pool is removed");
     if (pool->verify != NULL)
         core_job_end(core, pool->verify, PH_JOB_CANCELLED, "the pool is removed");
     while (pool->peers.count > 0) /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): likewise */

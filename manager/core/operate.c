@@ -268,6 +268,9 @@ static int cancel_pool_job(struct ph_core *core, const struct ph_event_in *in, s
         return core_problem(core, in, PH_STATE_FORBIDS, "id",
             "job %lld is %s and cannot be cancelled any more; move the pool back when it has ended",
             id, ph_enum_word(&ph_enum_job_phase, (int)job->row.phase));
+    if (job->row.kind == PH_JOB_VM && job->row.epoch > 0)
+        return core_problem(core, in, PH_STATE_FORBIDS, "id",
+            "%s has been told to do it; what has begun is not stopped half-way", job->row.node);
     core_command(core, in, &(struct core_about){.pool = pool, .job = job}, "cancel job %lld", id);
     if (job->row.kind == PH_JOB_MOVE) {
         job->row.cancelling = true;
@@ -318,6 +321,7 @@ int ph_request_job_cancel(struct ph_core *core, const struct ph_event_in *in)
     case PH_JOB_STOP:
     case PH_JOB_REMOVE:
     case PH_JOB_VERIFY:
+    case PH_JOB_VM:
         break;
     }
     return cancel_pool_job(core, in, job);

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PEERS_TEXT_BYTES ((PH_COPIES_MAX + 1) * (PH_NAME_BYTES_MAX + PH_KEY_BYTES + 320))
+#define PEERS_TEXT_BYTES                                                                           \
+    ((PH_COPIES_MAX + 1) * (PH_NAME_BYTES_MAX + PH_KEY_BYTES + 320) + PH_OPERATIONS_MAX * 21)
 
 struct wanted {
     bool any;
@@ -169,6 +170,8 @@ static void peers_text(const struct core_pool *pool, const struct core_peer *pee
     size_t used = 0;
 
     text[0] = '\0';
+    if (wanted->owner)
+        used = core_operations_text(pool, text, size);
     for (size_t i = 0; i < pool->peers.count && used + 1 < size; i++) {
         const struct core_peer *other = pool->peers.items[i].value;
 
@@ -232,6 +235,7 @@ static void add_declaration(struct ph_core *core, struct ph_order *order,
         vm->state = PH_VM_STOPPED;
         vm->pid = vm->restarts = vm->memory_used_mib = vm->disk_used_mib = 0;
     }
+    core_operations_add(core, order, pool);
 }
 
 static void order_send(struct ph_core *core, struct core_peer *peer)

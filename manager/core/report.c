@@ -112,6 +112,7 @@ static void owner_take(struct ph_core *core, struct core_pool *pool, const struc
     }
     for (size_t i = 0; i < report->vms.count; i++)
         vm_take(core, pool, &report->vms.items[i]);
+    core_operations_take(core, pool, report);
     if (report->state == PH_LOCAL_ACTIVE)
         core_pool_active(core, pool);
     else if (report->state == PH_LOCAL_FAILED && !core_deactivation_wanted(pool))

@@ -60,6 +60,7 @@ static core_handler *handler_of(enum ph_message_type type)
         {PH_MSG_VM_SHOW, ph_request_vm_show},
         {PH_MSG_VM_START, ph_request_vm_start},
         {PH_MSG_VM_STOP, ph_request_vm_stop},
+        {PH_MSG_VM_OPERATE, ph_request_vm_operate},
         {PH_MSG_JOB_LIST, ph_request_job_list},
         {PH_MSG_JOB_SHOW, ph_request_job_show},
         {PH_MSG_JOB_CANCEL, ph_request_job_cancel},

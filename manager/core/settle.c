@@ -255,6 +255,7 @@ static bool job_step(struct ph_core *core, struct core_pool *pool)
     case PH_JOB_FENCE:
     case PH_JOB_RETIRE:
     case PH_JOB_VERIFY:
+    case PH_JOB_VM:
         break;
     }
     return core_find_pool(core, name) == pool;
@@ -284,6 +285,7 @@ void core_pool_settle(struct ph_core *core, struct core_pool *pool)
     else if (pool->copies_short)
         core_want(core, pool); /* it still lacks a copy, whatever it was looked at for */
     core_copies_watch(core, pool);
+    core_operations_settle(core, pool);
     core_account(core, pool);
 }
 

@@ -50,6 +50,7 @@ static bool interrupt(struct ph_core *core, struct core_pool *pool, const struct
     case PH_JOB_FENCE:
     case PH_JOB_RETIRE:
     case PH_JOB_VERIFY:
+    case PH_JOB_VM:
         break;
     }
     return false;

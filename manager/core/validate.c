@@ -185,7 +185,9 @@ static bool job_sound(
             return wrong(error, "job %lld has not ended well", (long long)job->row.id);
     } else if (job->row.pool[0] != '\0' &&
                (pool == NULL ||
-                   (job->row.kind == PH_JOB_VERIFY ? pool->verify : pool->job) != job)) {
+                   (job->row.kind == PH_JOB_VM
+                           ? !core_operation_linked(pool, job)
+                           : (job->row.kind == PH_JOB_VERIFY ? pool->verify : pool->job) != job))) {
         return wrong(error, "job %lld is at work on pool %s, which does not know it",
             (long long)job->row.id, job->row.pool);
     } else if (job->row.phase == PH_PHASE_DONE) {

@@ -171,7 +171,9 @@ static int core_fill(struct serve_manager *manager, struct ph_error *error)
         {&ph_record_replica, ""},
         {&ph_record_identity, ""},
         {&ph_record_fence_device, ""},
-        {&ph_record_job, "WHERE state IN ('queued', 'running') ORDER BY id"},
+        /* unfinished ones, and the last that ended: for job.list, and for what is asked for again */
+        {&ph_record_job, "WHERE state IN ('queued', 'running') OR "
+                         "id > (SELECT max(id) FROM jobs) - 1000 ORDER BY id"},
     };
     size_t i, total = 0;
     int rv = 0;

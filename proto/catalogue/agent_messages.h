@@ -65,7 +65,8 @@
     F(T, TEXT, step, none, PH_OPT, 0, 64, "the step under way, for waiting_on")                    \
     F(T, INT, data_epoch, none, PH_OPT, 0, INT64_MAX, "epoch stored with the data here; 0: no data") \
     F(T, INT, data_sequence, none, PH_OPT, 0, INT64_MAX, "sequence of the newest complete copy here") \
-    F(T, MANY, vms, vm_report, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs, when it is active here")
+    F(T, MANY, vms, vm_report, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs, when it is active here")  \
+    F(T, MANY, operations, operation, PH_OPT, 0, PH_OPERATIONS_MAX, "those of its order that began, with their outcome")
 
 #define PH_FIELDS_report_ok(F, T)                                                                  \
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \
@@ -130,7 +131,8 @@
     F(T, MANY, vms, vm, PH_OPT, 0, PH_VMS_PER_POOL_MAX, "its VMs as declared, in start order")     \
     F(T, MANY, copies, peer, PH_OPT, 0, PH_COPIES_MAX + 1, "activate, deactivate: who gets copies") \
     F(T, MANY, sources, peer, PH_OPT, 0, PH_COPIES_MAX + 1, "hold: from whom data is accepted")    \
-    F(T, TEXT, cluster, none, PH_OPT, 0, 64, "the cluster's id, which names made from it need")
+    F(T, TEXT, cluster, none, PH_OPT, 0, 64, "the cluster's id, which names made from it need")    \
+    F(T, MANY, operations, operation, PH_OPT, 0, PH_OPERATIONS_MAX, "what is to be done once to its VMs; repeated until a report has the outcome")
 
 #define PH_FIELDS_copy_report(F, T)                                                                \
     F(T, NAME, pool, none, PH_KEY, 1, 63, "the pool")                                              \

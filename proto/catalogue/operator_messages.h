@@ -51,6 +51,13 @@
     F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
     F(T, NAME, vm, none, PH_REQ, 1, 63, "the VM in it")
 
+#define PH_FIELDS_vm_operate(F, T)                                                                 \
+    F(T, NAME, pool, none, PH_REQ, 1, 63, "the pool")                                              \
+    F(T, NAME, vm, none, PH_REQ, 1, 63, "the VM in it")                                            \
+    F(T, ENUM, operation, vm_operation, PH_REQ, 0, 0, "what is to be done")                        \
+    F(T, NAME, item, none, PH_OPT, 0, 63, "the snapshot, where it is about one")                   \
+    F(T, TEXT, request_id, none, PH_OPT, 0, 64, "any text: asked again under it, the answer is the same job")
+
 /* One pool as declared: pool.apply carries these; the fields and limits are the declaration's. */
 #define PH_FIELDS_vm_spec(F, T)                                                                    \
     F(T, NAME, name, none, PH_REQ, 1, 63, "its name, unique in the pool")                          \
@@ -346,7 +353,7 @@
     R(done) R(invited) R(planned_move) R(plan) R(change) R(applied) R(node_view) R(copy_view)      \
     R(vm_view) R(diverged_view) R(pool_view) R(candidate) R(explanation) R(finding) R(identity_view) R(nodes_shown) \
     R(pools_shown) R(jobs_shown) R(events_shown) R(identities_shown) R(findings_shown)             \
-    R(status_shown) R(rows) R(vm_named) R(vms_shown) R(story_step) R(story)                                                \
+    R(status_shown) R(rows) R(vm_named) R(vm_operate) R(vms_shown) R(story_step) R(story)          \
     R(diverged_ask) R(diverged_shown)
 
 #define PH_OPERATOR_MESSAGES(M)                                                                    \
@@ -370,6 +377,7 @@
     M(PH_MSG_VM_SHOW, "vm.show", vm_named, PH_ROLE_VIEWER, 4096, "-> vms.shown with one VM")       \
     M(PH_MSG_VM_START, "vm.start", vm_named, PH_ROLE_OPERATOR, 4096, "-> done")                    \
     M(PH_MSG_VM_STOP, "vm.stop", vm_named, PH_ROLE_OPERATOR, 4096, "-> done")                      \
+    M(PH_MSG_VM_OPERATE, "vm.operate", vm_operate, PH_ROLE_OPERATOR, 4096, "do it once -> done, with the job") \
     M(PH_MSG_VMS_SHOWN, "vms.shown", vms_shown, PH_ROLE_NONE, PH_MESSAGE_BYTES_MAX, "an answer")   \
     M(PH_MSG_JOB_LIST, "job.list", jobs_ask, PH_ROLE_VIEWER, 4096, "-> jobs.shown")                \
     M(PH_MSG_JOB_SHOW, "job.show", numbered, PH_ROLE_VIEWER, 4096, "-> jobs.shown with one job")   \

@@ -122,7 +122,13 @@
     F(T, INT, ended_at, none, PH_OPT, 0, INT64_MAX, "when it ended; 0: not yet")                   \
     F(T, INT, silent_at, none, PH_OPT, 0, INT64_MAX, "of a take-over: when the node was last heard; 0: unknown") \
     F(T, INT, copy_epoch, none, PH_OPT, 0, INT64_MAX, "of a take-over: epoch of the copy it used; 0: none was needed") \
-    F(T, INT, copy_sequence, none, PH_OPT, 0, INT64_MAX, "of a take-over: number of that copy")
+    F(T, INT, copy_sequence, none, PH_OPT, 0, INT64_MAX, "of a take-over: number of that copy")    \
+    F(T, NAME, vm, none, PH_OPT, 0, 63, "of kind vm: the VM")                                      \
+    F(T, ENUM, operation, vm_operation, PH_OPT, 0, 0, "of kind vm: what is done to it")            \
+    F(T, NAME, item, none, PH_OPT, 0, 63, "of kind vm: the snapshot")                              \
+    F(T, INT, epoch, none, PH_OPT, 0, INT64_MAX, "of kind vm: the pool's when it was sent; 0: not yet") \
+    F(T, TEXT, request_id, none, PH_OPT, 0, 64, "what its asker calls it: asked again under it, it is not done again") \
+    F(T, JSON, result, none, PH_OPT, 0, PH_OPERATION_RESULT_BYTES_MAX, "of kind vm: what it found")
 
 #define PH_FIELDS_event(F, T)                                                                      \
     F(T, INT, id, none, PH_KEY, 1, INT64_MAX, "number, ascending")                                 \
@@ -159,6 +165,19 @@
     F(T, ENUM, local, local_state, PH_OPT, 0, 0, "where it stood when last written")               \
     F(T, JSON, order, none, PH_OPT, 0, PH_MESSAGE_BYTES_MAX, "the order itself, as on the wire")
 
+/* Kept by an agent: something that is done to a VM once. The number is its job's; a row is written before it
+ * begins, and its outcome before anybody is told. */
+#define PH_FIELDS_operation(F, T)                                                                  \
+    F(T, INT, number, none, PH_KEY, 1, INT64_MAX, "of the job")                                    \
+    F(T, NAME, pool, none, PH_OPT, 0, 63, "the pool")                                              \
+    F(T, INT, epoch, none, PH_OPT, 0, INT64_MAX, "the pool's")                                     \
+    F(T, NAME, vm, none, PH_OPT, 0, 63, "the VM")                                                  \
+    F(T, ENUM, operation, vm_operation, PH_OPT, 0, 0, "what is done")                              \
+    F(T, NAME, item, none, PH_OPT, 0, 63, "the snapshot")                                          \
+    F(T, ENUM, state, operation_state, PH_OPT, 0, 0, "where it stands")                            \
+    F(T, TEXT, reason, none, PH_OPT, 0, PH_TEXT_BYTES_MAX, "how it ended")                         \
+    F(T, JSON, result, none, PH_OPT, 0, PH_OPERATION_RESULT_BYTES_MAX, "what it found")
+
 /* Who may extend a node's lease while the manager is silent. */
 #define PH_FIELDS_voter_set(F, T)                                                                  \
     F(T, NAME, node, none, PH_KEY, 1, 63, "the node")                                              \
@@ -177,6 +196,6 @@
 
 #define PH_RECORDS(R)                                                                              \
     R(node) R(pool) R(vm) R(replica) R(job) R(event) R(identity) R(meta) R(assignment)             \
-    R(voter_set) R(witness)
+    R(operation) R(voter_set) R(witness)
 
 #endif

@@ -71,7 +71,24 @@
     V(PH_JOB_REMOVE, "remove", "stop a pool and forget it")                                        \
     V(PH_JOB_FENCE, "fence", "prove that a node is off")                                           \
     V(PH_JOB_RETIRE, "retire", "drain a node and forget it")                                       \
-    V(PH_JOB_VERIFY, "verify", "compare every copy of a pool with the pool, whole")
+    V(PH_JOB_VERIFY, "verify", "compare every copy of a pool with the pool, whole")                \
+    V(PH_JOB_VM, "vm", "something that is done to one VM, once")
+
+/* What is done to a VM once; what it shall be (stopped, its settings) is no operation but declared. */
+#define PH_VALUES_vm_operation(V)                                                                  \
+    V(PH_OPERATION_NONE, "none", "not a job of kind vm")                                           \
+    V(PH_OPERATION_RESET, "reset", "the machine is reset, as by its button")                       \
+    V(PH_OPERATION_PAUSE, "pause", "its processors halt; memory stays")                            \
+    V(PH_OPERATION_RESUME, "resume", "its processors go on")                                       \
+    V(PH_OPERATION_SNAPSHOT_CREATE, "snapshot-create", "disks and memory as they are, under a name") \
+    V(PH_OPERATION_SNAPSHOT_ROLLBACK, "snapshot-rollback", "disks and memory as they were then")   \
+    V(PH_OPERATION_SNAPSHOT_DELETE, "snapshot-delete", "a snapshot is removed")                    \
+    V(PH_OPERATION_SNAPSHOT_LIST, "snapshot-list", "what snapshots there are")
+
+#define PH_VALUES_operation_state(V)                                                               \
+    V(PH_OPERATION_BEGUN, "begun", "under way, or cut off")                                        \
+    V(PH_OPERATION_SUCCEEDED, "succeeded", "done")                                                 \
+    V(PH_OPERATION_FAILED, "failed", "not done; see reason")
 
 #define PH_VALUES_job_state(V)                                                                     \
     V(PH_JOB_QUEUED, "queued", "not begun; waiting_on says why")                                   \

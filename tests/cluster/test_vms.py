@@ -1,10 +1,12 @@
 """Virtual machines: real guests that start, stop and move with their pool."""
+import random
 import re
 import shutil
+import threading
 import unittest
 
 import guests
-from harness import ClusterTest, alive, await_
+from harness import ClusterTest, CliError, alive, await_
 
 WITHOUT = next((program for program in ("qemu-system-x86_64", "qemu-img", "cpio") if not shutil.which(program)), None)
 
@@ -107,6 +109,78 @@ class VirtualMachines(ClusterTest):
         self.cluster.cli("pool", "start", "vault")
         await_("it says which disk", lambda: "disk data was there and is gone" in self.vm("vault")["reason"])
         self.assertFalse(data.exists())
+
+    def operate(self, *words):
+        return self.cluster.cli(*words, "--wait", timeout=120)
+
+    def test_what_is_done_once(self):
+        c = self.cluster
+        c.apply("pools:\n" + guests.pool("vault", prefer=["n1"], copies=0))
+        _, boot = self.await_up("n1", "vault", 1)
+        await_("it is seen running", lambda: self.vm("vault")["guest"] == "running")
+        self.operate("vm", "pause", "vault/guest")
+        await_("it is seen paused", lambda: self.vm("vault")["guest"] == "paused")
+        self.operate("vm", "resume", "vault/guest")
+        await_("it is seen running again", lambda: self.vm("vault")["guest"] == "running")
+
+        # A snapshot has memory too: rolled back, the guest is in the boot in which it was taken.
+        self.assertEqual(c.cli("snapshot", "list", "vault/guest"), [])
+        self.operate("snapshot", "create", "vault/guest@before")
+        shown = c.cli("snapshot", "list", "vault/guest")
+        self.assertEqual([item["name"] for item in shown], ["before"])
+        self.assertGreater(shown[0]["memory_mib"], 0)
+        self.operate("vm", "reset", "vault/guest")
+        self.assertNotEqual(self.await_up("n1", "vault", 2)[1], boot)
+        self.operate("snapshot", "rollback", "vault/guest@before")
+        self.assertIn(boot, guests.say(c["n1"], "vault", "ping", "pong"))
+        for words, why in ((("snapshot", "create", "vault/guest@before"), "already"), (("snapshot", "rollback", "vault/guest@none"), "no snapshot none")):
+            with self.assertRaises(CliError) as caught:
+                self.operate(*words)
+            self.assertIn(why, caught.exception.error["message"])
+        self.operate("snapshot", "delete", "vault/guest@before")
+        self.assertEqual(c.cli("snapshot", "list", "vault/guest"), [])
+
+        # Under one request id it is one job, also for a manager that was killed meanwhile.
+        first = c.cli("vm", "reset", "vault/guest", "--request-id", "monday", "--wait", timeout=120)
+        c.kill_manager()
+        c.start_manager()
+        again = await_("an answer", lambda: c.cli("vm", "reset", "vault/guest", "--request-id", "monday", "--wait", timeout=120))
+        self.assertEqual(again["id"], first["id"])
+        self.assertEqual(c.value("SELECT count(*) FROM jobs WHERE kind = 'vm' AND operation = 'reset'"), 2)
+
+    def test_an_agent_killed_in_the_middle_of_each(self):
+        c = self.cluster
+        c.apply("pools:\n" + guests.pool("vault", prefer=["n1"], copies=0))
+        self.await_up("n1", "vault", 1)
+        await_("it is seen running", lambda: self.vm("vault")["guest"] == "running")
+        randomness = random.Random(5)
+        for number, words in enumerate((("snapshot", "create", "vault/guest@s1"), ("snapshot", "rollback", "vault/guest@s1"), ("vm", "pause", "vault/guest"),
+                                        ("vm", "resume", "vault/guest"), ("snapshot", "create", "vault/guest@s2"), ("snapshot", "delete", "vault/guest@s1"),
+                                        ("vm", "reset", "vault/guest"))):
+            job = c.cli(*words)["job"]
+            log = c["n1"].log
+
+            def begun():
+                return "kind=vm_operate pool=vault vm=guest" in log.read_text().split("agent_killed_here")[-1]
+            await_("it has begun", begun)
+            threading.Event().wait(randomness.uniform(0, 0.15))  # into the middle of it, or just after
+            c["n1"].kill_agent()
+            with open(log, "a") as file:
+                file.write("agent_killed_here\n")
+            c["n1"].start()
+            c.await_heard("n1", 30)
+            ended = c.await_job(job, 60)
+            names = await_("a list", lambda: [item["name"] for item in c.cli("snapshot", "list", "vault/guest")], 60) if words[:2] == ("snapshot", "create") else []
+            done = ended["state"] == "succeeded"
+            if words[:2] == ("snapshot", "create"):
+                self.assertEqual(words[2].split("@")[1] in names, done, f"{words}: {ended['reason']}")
+            if words[1] in ("pause", "resume"):
+                wanted = "paused" if (words[1] == "pause") == done else "running"
+                await_(f"it is {wanted}", lambda: self.vm("vault")["guest"] == wanted, 20)
+                c.cli("vm", words[1], "vault/guest", "--wait", timeout=60)
+            if words[1] in ("create",) and not done:
+                c.cli(*words, "--wait", timeout=60)
+        self.assertEqual(self.vm("vault")["restarts"], 0)
 
     def test_a_guest_that_will_not_hear(self):
         self.cluster.apply("pools:\n" + guests.pool("vault", prefer=["n1"], copies=0).replace("20000", "1500"))

@@ -198,6 +198,10 @@ int sim_disk_apply(struct sim *sim, int index, struct sim_task *task, struct ph_
     case PH_TASK_KILL:
         status = stop_vms(sim, index, task);
         break;
+    case PH_TASK_VM_OPERATE: /* its VMs are processes, to which nothing can be done */
+    case PH_TASK_VM_LOOK:
+        sim_fail(
+            sim, "%s operates on a VM of %s", sim->nodes[index].name, sim->pools[task->pool].name);
     }
     return status;
 }

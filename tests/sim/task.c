@@ -109,6 +109,10 @@ static uint64_t duration_us(struct sim *sim, struct sim_node *node, const struct
     case PH_TASK_DROP:
     case PH_TASK_VM_START:
     case PH_TASK_KILL:
+    case PH_TASK_VM_LOOK:
+        break;
+    case PH_TASK_VM_OPERATE:
+        high_ms = 1000;
         break;
     }
     uint64_t us = sim_between(&node->random, low_ms * SIM_MS, high_ms * SIM_MS);

@@ -97,8 +97,13 @@ static inline void machine_judge_task(struct world *world, const struct ph_task 
         assert_true(pool->active != task->last);
         assert_true(!task->last || machine_alive(pool) == 0);
         break;
+    case PH_TASK_VM_OPERATE:
+        assert_true(machine_lease(world, task->generation));
+        assert_true(pool->alive[machine_vm(task->vm)]);
+        break;
     case PH_TASK_VM_STOP:
     case PH_TASK_KILL:
+    case PH_TASK_VM_LOOK:
         break;
     }
 }
@@ -189,6 +194,9 @@ static inline void machine_finish(
             break;
         case PH_TASK_KILL:
             memset(pool->alive, 0, sizeof(pool->alive));
+            break;
+        case PH_TASK_VM_OPERATE:
+        case PH_TASK_VM_LOOK:
             break;
         }
     }

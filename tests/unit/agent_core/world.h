@@ -27,6 +27,8 @@ struct world {
     struct ph_assignment assignments[WORLD_ROWS];
     size_t assignment_count;
     struct ph_witness witnesses[WORLD_ROWS];
+    struct ph_operation operations[WORLD_ROWS];
+    size_t operation_count;
     size_t witness_count, peer_count;
     struct ph_meta metas[WORLD_ROWS];
     size_t meta_count;
@@ -48,6 +50,17 @@ struct world {
 
 static inline void world_save(struct world *world, const struct ph_record *record, const void *row)
 {
+    if (record == &ph_record_operation) {
+        size_t i = 0;
+        const struct ph_operation *operation = row;
+        while (i < world->operation_count && world->operations[i].number != operation->number) {
+            i++;
+        }
+        assert_true(i < WORLD_ROWS);
+        assert_int_equal(ph_record_copy(record, &world->operations[i], row), 0);
+        world->operation_count += i == world->operation_count;
+        return;
+    }
     if (record == &ph_record_witness) {
         size_t i = 0;
         const struct ph_witness *witness = row;
@@ -86,6 +99,14 @@ static inline void world_save(struct world *world, const struct ph_record *recor
 static inline void world_remove(
     struct world *world, const struct ph_record *record, const void *row)
 {
+    for (size_t i = 0; record == &ph_record_operation && i < world->operation_count; i++) {
+        if (world->operations[i].number == ((const struct ph_operation *)row)->number) {
+            ph_record_fini(record, &world->operations[i]);
+            world->operations[i] = world->operations[--world->operation_count];
+            memset(&world->operations[world->operation_count], 0, sizeof(struct ph_operation));
+            return;
+        }
+    }
     for (size_t i = 0; record == &ph_record_witness && i < world->witness_count; i++) {
         if (strcmp(world->witnesses[i].node, row) == 0) {
             ph_record_fini(record, &world->witnesses[i]);
@@ -226,6 +247,10 @@ static inline void world_boot(struct world *world)
         assert_int_equal(
             ph_agent_load(world->agent, &ph_record_witness, &world->witnesses[i], &error), 0);
     }
+    for (size_t i = 0; i < world->operation_count; i++) {
+        assert_int_equal(
+            ph_agent_load(world->agent, &ph_record_operation, &world->operations[i], &error), 0);
+    }
     for (size_t i = 0; i < world->assignment_count; i++) {
         assert_int_equal(
             ph_agent_load(world->agent, &ph_record_assignment, &world->assignments[i], &error), 0);
@@ -274,6 +299,9 @@ static inline void world_destroy(struct world *world)
     }
     for (size_t i = 0; i < world->witness_count; i++) {
         ph_record_fini(&ph_record_witness, &world->witnesses[i]);
+    }
+    for (size_t i = 0; i < world->operation_count; i++) {
+        ph_record_fini(&ph_record_operation, &world->operations[i]);
     }
     for (size_t i = 0; i < world->meta_count; i++) {
         ph_record_fini(&ph_record_meta, &world->metas[i]);
@@ -384,6 +412,7 @@ struct world_order {
     const char *peers[4];   /* "!NAME" is required */
     int64_t urgent;
     const char *sources[2];
+    int64_t operations[4]; /* numbers of resets of the first VM */
 };
 
 static inline struct ph_many *world_many(void *member)
@@ -429,6 +458,15 @@ static inline void world_fill_order(
     for (size_t i = 0; i < 2 && given->sources[i] != NULL; i++) {
         struct ph_peer *peer = ph_many_add(&ph_record_peer, world_many(&order->sources));
         (void)snprintf(peer->node, sizeof(peer->node), "%s", given->sources[i]);
+    }
+    for (size_t i = 0; i < 4 && given->operations[i] != 0; i++) {
+        struct ph_operation *operation =
+            ph_many_add(&ph_record_operation, world_many(&order->operations));
+        operation->number = given->operations[i];
+        operation->epoch = given->epoch;
+        operation->operation = PH_OPERATION_RESET;
+        (void)snprintf(operation->pool, sizeof(operation->pool), "%s", pool);
+        (void)snprintf(operation->vm, sizeof(operation->vm), "%s", given->vms[0]);
     }
 }
 

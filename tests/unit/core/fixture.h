@@ -50,6 +50,7 @@ struct fx_local {
     uint64_t ready_ms;                              /* when what is under way is done */
     int64_t report_number;
     bool report_due, report_acked;
+    bool operated; /* it does what its order names, and says so */
     uint64_t report_ms;
     uint64_t copy_ms[FX_NODES];
     int64_t urgent[FX_NODES];

@@ -68,7 +68,7 @@ FX void fx_changed(struct fx_local *local)
     local->report_due = true;
 }
 
-FX void fx_fill_report(const struct fx_local *local, struct ph_report *report)
+FX void fx_fill_report(struct fx_local *local, struct ph_report *report)
 {
     *report = (struct ph_report){.number = local->report_number,
         .epoch = local->epoch,
@@ -80,6 +80,10 @@ FX void fx_fill_report(const struct fx_local *local, struct ph_report *report)
     if (local->ordered) {
         report->order_term = local->order.term;
         report->order_number = local->order.number;
+        for (size_t i = 0; local->operated && i < local->order.operations.count; i++)
+            local->order.operations.items[i].state = PH_OPERATION_SUCCEEDED;
+        if (local->operated)
+            report->operations = local->order.operations; /* borrowed, as the rest */
     }
     memcpy(report->pool, local->name, sizeof report->pool);
 }
