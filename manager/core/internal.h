@@ -16,7 +16,8 @@
  *   effects.c   effects, events, answers, touching and flushing rows   timer.c     heap of (time, id)
  *   state.c     transition tables; the only place that sets node.state/admin, pool.state, job.state/phase
  *   picture.c   nodes and sums for placement                           brakes.c    silent share, pause, quarantine
- *   node.c      hello, beat, leases, suspect, lost, fenced             report.c    reports, copy reports
+ *   node.c      hello, beat, leases                                    report.c    reports, copy reports
+ *   silence.c   suspect, lost, fenced
  *   voters.c    who may extend a node's lease when we are silent       promise.c   their promises not to
  *   order.c     wanted order per peer, sending again                   schedule.c  where an unassigned pool goes
  *   assign.c    on and off a node, failed activations                  settle.c    all that is dirty, and its order
@@ -414,9 +415,12 @@ void core_copy_aged(const struct ph_core *core, struct core_peer *peer, int64_t 
 void core_node_hello(struct ph_core *core, const struct ph_event_in *in);
 void core_node_beat(struct ph_core *core, const struct ph_event_in *in);
 void core_node_leaving(struct ph_core *core, const struct ph_event_in *in);
-void core_node_lease_due(struct ph_core *core, struct core_node *node);
 void core_node_welcome(struct ph_core *core, struct core_node *node);
 void core_node_say_hello(struct ph_core *core, const struct core_node *node);
+void core_node_pools_dirty(struct ph_core *core, struct core_node *node);
+void core_node_reports_clear(struct ph_core *core, struct core_node *node);
+/* Its active pools may be down since its last beat: that is where the time without them begins. */
+void core_node_pools_down(struct core_node *node);
 /* Timing that nodes were told: counted by until they go by another. */
 void core_told(struct ph_core *core);
 void core_told_due(struct ph_core *core);
@@ -427,12 +431,13 @@ const char *core_node_held(const struct ph_core *core, const struct core_node *n
 void core_node_held_say(struct ph_core *core, struct core_node *node); /* once */
 void core_node_stuck_look(struct ph_core *core, struct core_node *node);
 void core_node_stuck_set(struct ph_core *core, struct core_node *node, bool stuck);
+/* ---- silence.c ---- */
+void core_node_lease_due(struct ph_core *core, struct core_node *node);
 /* THE rule for taking a node's pools without its word or a fence: PH_PROOF_NONE or PH_PROOF_EXPIRED. */
 enum ph_proof core_node_may_be_taken_over(const struct ph_core *core, const struct core_node *node);
 /* The node is lost or fenced: no more grants, its pools are free. */
 void core_node_taken(
     struct ph_core *core, struct core_node *node, enum ph_proof proof, const char *why);
-void core_node_pools_dirty(struct ph_core *core, struct core_node *node);
 /* Whether what the node released under an earlier generation may go to other nodes. */
 bool core_node_settled(const struct ph_core *core, const struct core_node *node);
 
@@ -598,7 +603,7 @@ void core_drain_again(
 void core_drain_child(struct ph_core *core, struct core_job *drain, struct core_job *child);
 void core_drain_adopt(
     struct ph_core *core, struct core_pool *pool); /* a pool on a draining node without a job */
-/* ---- fence.c, fence_run.c, fence_apply.c, fence_view.c: see fencing.h ---- */
+/* ---- fence*.c: see fencing.h ---- */
 /* ---- settings.c ---- */
 /* The driver keeps no copies: every node that may have the pool reaches the same data. */
 bool core_data_is_shared(const struct ph_pool *row);
