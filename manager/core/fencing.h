@@ -3,6 +3,7 @@
  *
  *     fence.c          requests: node fence, fence on, fence test; begin, end, and when a run begins by itself
  *     fence_run.c      one run: levels, attempts, rounds; calls go out, answers come in
+ *     fence_device.c   a node's devices: made, found, sorted, forgotten
  *     fence_apply.c    fence.apply: check all, compare all, then change
  *     fence_view.c     fence.list, and what doctor and node show say
  *
@@ -88,7 +89,7 @@ void core_fence_proven(struct ph_core *core, struct core_node *node);
 void core_fence_failed(struct ph_core *core, struct core_node *node);
 void core_fence_on_ended(struct ph_core *core, struct core_node *node, bool all);
 
-/* ---- objects ---- */
+/* ---- fence_device.c ---- */
 struct core_fencing *core_fencing_make(struct ph_core *core, struct core_node *node);
 struct core_device *core_device_find(const struct core_node *node, const char *name);
 struct core_device *core_device_add(
