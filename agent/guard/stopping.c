@@ -308,7 +308,7 @@ static _Noreturn void release_in_helper(const struct ph_guard_pool *pool)
         int released = release_item(&pool->items[i]);
         rv = released != 0 ? released : rv;
     }
-    _exit(-rv & 0x7f);
+    _exit(rv == 0 ? 0 : (-rv & 0x7f) != 0 ? -rv & 0x7f : EIO); /* an exit status has few bits */
 }
 
 static bool has_to_release(const struct ph_guard_pool *pool)

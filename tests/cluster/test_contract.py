@@ -1,11 +1,14 @@
 """What scripts may count on: documents, fields, exit codes, where the manager is found, what workloads see."""
 import json
 import os
+import pathlib
 import signal
 import socket
 import subprocess
 
 from harness import BUILD, Cluster, ClusterTest, await_
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Contract(ClusterTest):
@@ -14,6 +17,13 @@ class Contract(ClusterTest):
     def ask(self, *arguments, environment=None, stdin=None):
         return subprocess.run([BUILD / "poolherd", *map(str, arguments)], capture_output=True, text=True, timeout=60, input=stdin,
                               env={**{k: v for k, v in os.environ.items() if not k.startswith(("POOLHERD_", "XDG_"))}, **(environment or {})})
+
+    def test_the_examples_are_declarations(self):
+        for path in sorted((SOURCE / "examples").glob("*.yaml")):
+            if "pools:" in path.read_text():
+                shown = self.cluster.cli("pool", "apply", "-f", str(path), "--dry-run")
+                self.assertGreater(shown["added"], 0, path.name)
+        self.assertEqual(self.cluster.cli("pool", "list"), [])
 
     def test_fields_and_documents(self):
         c = self.cluster
