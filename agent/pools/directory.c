@@ -14,16 +14,16 @@ static int probe(const char *directory, struct ph_error *error)
 {
     const char *const argv[] = {"rsync", "--version", NULL};
     struct ph_child_result result;
-    char bridge[PATH_MAX];
+    char helper[PATH_MAX];
     (void)directory;
 
     if (ph_child_run(argv, NULL, NULL, 5000, &result) != 0 || result.exit_status != 0) {
         ph_error_set(error, PH_FAILED, NULL, "rsync does not run here; install the package rsync");
         return -ENOTSUP;
     }
-    if (ph_bridge_find(bridge, sizeof bridge) != 0) {
+    if (ph_pipe_find(helper, sizeof helper) != 0) {
         ph_error_set(error, PH_FAILED, NULL,
-            "poolherd-bridge is not beside this program nor on PATH; install all of Poolherd");
+            "poolherd-pipe is not beside this program nor on PATH; install all of Poolherd");
         return -ENOTSUP;
     }
     return 0;

@@ -95,8 +95,8 @@ extern const struct ph_pool_driver *const ph_pool_drivers[];        /* NULL-term
  * begin to wait from now on. 5 minutes unless said. */
 void ph_pools_set_stall_ms(uint64_t stall_ms);
 
-/* Where poolherd-bridge is, when not beside this program, one directory up or on PATH. Call before any
+/* Where poolherd-pipe is, when not beside this program, one directory up or on PATH. Call before any
  * thread is started. */
-void ph_pools_set_bridge(const char *path);
+void ph_pools_set_pipe(const char *path);
 
 #endif

@@ -12,7 +12,7 @@ const struct ph_pool_driver *const ph_pool_drivers[] = {&ph_pool_driver_director
     &ph_pool_driver_btrfs, &ph_pool_driver_image, &ph_pool_driver_shared, &ph_pool_driver_ocf,
     NULL};
 
-static char bridge[PATH_MAX];
+static char helper[PATH_MAX];
 
 const struct ph_pool_driver *ph_pool_driver_find(const char *name)
 {
@@ -22,25 +22,25 @@ const struct ph_pool_driver *ph_pool_driver_find(const char *name)
     return NULL;
 }
 
-void ph_pools_set_bridge(const char *path)
+void ph_pools_set_pipe(const char *path)
 {
-    ph_text_format(bridge, sizeof bridge, "%s", path);
+    ph_text_format(helper, sizeof helper, "%s", path);
 }
 
 static int found(const char *directory, size_t bytes, const char *below, char *out, size_t size)
 {
-    size_t used = ph_text_format(out, size, "%.*s%s/poolherd-bridge", (int)bytes, directory, below);
+    size_t used = ph_text_format(out, size, "%.*s%s/poolherd-pipe", (int)bytes, directory, below);
 
     return used < size - 1 && bytes > 0 && access(out, X_OK) == 0 ? 0 : -ENOENT;
 }
 
-int ph_bridge_find(char *out, size_t size)
+int ph_pipe_find(char *out, size_t size)
 {
     char here[PATH_MAX];
     const char *path = getenv("PATH");
 
-    if (bridge[0] != '\0') {
-        ph_text_format(out, size, "%s", bridge);
+    if (helper[0] != '\0') {
+        ph_text_format(out, size, "%s", helper);
         return access(out, X_OK) == 0 ? 0 : -ENOENT;
     }
     ph_program_directory(here, sizeof here);

@@ -11,7 +11,7 @@ extern const struct ph_pool_driver ph_pool_driver_image;
 extern const struct ph_pool_driver ph_pool_driver_shared;
 extern const struct ph_pool_driver ph_pool_driver_ocf;
 
-/* The path of poolherd-bridge. -ENOENT. */
-int ph_bridge_find(char *out, size_t size);
+/* The path of poolherd-pipe. -ENOENT. */
+int ph_pipe_find(char *out, size_t size);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * Copies of a directory with rsync on both ends of a stream: the owner runs it as a client whose
- * "remote shell" is poolherd-bridge, the holder runs `rsync --server` with the stream as its standard
+ * "remote shell" is poolherd-pipe, the holder runs `rsync --server` with the stream as its standard
  * input and output. What the holder's rsync is told is written here and nowhere else: of what the
  * owner's asks for, nothing is looked at.
  */
@@ -26,16 +26,16 @@ static int start_client(
     struct ph_tool *tool, struct ph_stream *stream, const char *data, struct ph_error *error)
 {
     bool verify = ph_stream_opening(stream)->verify;
-    char bridge[PATH_MAX], shell[PATH_MAX + 16], source[PATH_MAX + 2];
+    char helper[PATH_MAX], shell[PATH_MAX + 16], source[PATH_MAX + 2];
 
-    if (ph_bridge_find(bridge, sizeof bridge) != 0 || strchr(bridge, '\'') != NULL) {
+    if (ph_pipe_find(helper, sizeof helper) != 0 || strchr(helper, '\'') != NULL) {
         ph_error_set(error, PH_FAILED, NULL,
-            "poolherd-bridge is not beside this program nor on PATH; install all of Poolherd");
+            "poolherd-pipe is not beside this program nor on PATH; install all of Poolherd");
         return -ENOENT;
     }
-    ph_text_format(shell, sizeof shell, "'%s' pass", bridge);
+    ph_text_format(shell, sizeof shell, "'%s' pass", helper);
     ph_text_format(source, sizeof source, "%s/", data);
-    const char *const argv[] = {bridge, "run", "rsync", verify ? "-aHSAXc" : "-aHSAX",
+    const char *const argv[] = {helper, "run", "rsync", verify ? "-aHSAXc" : "-aHSAX",
         "--numeric-ids", "--modify-window=-1", "--partial", IDLE, "-e", shell, "--", source,
         "holder:.", NULL};
     int rv = ph_tool_start(tool, argv, ph_stream_fd(stream), -1, error);
@@ -189,7 +189,7 @@ static int run_server(struct ph_pool_site *site, struct ph_stream *stream, struc
     tool.stream = stream;
     ph_site_empty_trash(site); /* while rsync runs */
     rv = ph_tool_wait(&tool, site->context->cancelled, &status, error);
-    shutdown(ph_stream_fd(stream), SHUT_WR); /* the owner's bridge ends with this */
+    shutdown(ph_stream_fd(stream), SHUT_WR); /* the owner's pipe ends with this */
     if (rv == -ECANCELED || (rv == 0 && status != 0 && status != RSYNC_VANISHED))
         ph_tool_explain(stream, &tool, status, error);
     return rv != 0 ? rv : status == 0 || status == RSYNC_VANISHED ? 0 : -EIO;

@@ -1,11 +1,11 @@
 /*
- * poolherd-bridge: puts a program that wants to start its own remote shell (rsync) on a stream that is
+ * poolherd-pipe: puts a program that wants to start its own remote shell (rsync) on a stream that is
  * open already.
  *
- *     poolherd-bridge run PROGRAM ARGUMENT...
+ *     poolherd-pipe run PROGRAM ARGUMENT...
  *         Its standard input is the stream (a socket). Moves it out of the way to STREAM_FD and
  *         becomes PROGRAM, with nothing on standard input and its output on standard error.
- *     poolherd-bridge pass ...
+ *     poolherd-pipe pass ...
  *         What PROGRAM then starts in place of a remote shell (rsync -e): passes bytes between its
  *         own standard input and output and STREAM_FD until the other side has ended. The remote
  *         command in the arguments is not looked at: the other node decides what it runs.
@@ -112,7 +112,7 @@ static int run(char **argv)
     /* Over 9 even when it is taken: nothing else is open in this program. */
     if (null_fd < 0 || dup2(STDIN_FILENO, STREAM_FD) < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
         dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
-        perror("poolherd-bridge");
+        perror("poolherd-pipe");
         return 125;
     }
     if (null_fd > STDERR_FILENO)
@@ -128,6 +128,6 @@ int main(int argc, char **argv)
         return run(argv + 2);
     if (argc >= 2 && strcmp(argv[1], "pass") == 0)
         return pass();
-    fprintf(stderr, "poolherd-bridge is started by poolherd-agent for copies of directory pools\n");
+    fprintf(stderr, "poolherd-pipe is started by poolherd-agent for copies of directory pools\n");
     return 2;
 }
