@@ -50,7 +50,7 @@ static int sync_parent(const char *path)
     if (slash == NULL)
         snprintf(parent, sizeof parent, ".");
     else if (slash == path)
-        snprintf(parent, sizeof parent, ".");
+        snprintf(parent, sizeof parent, "/");
     else if ((size_t)(slash - path) >= sizeof parent)
         return -ENAMETOOLONG;
     else

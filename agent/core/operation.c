@@ -8,6 +8,7 @@
  * One that a former process began and did not end is not repeated: its driver looks what became of it.
  */
 #include "agent/core/agent.h"
+#include "base/assert.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -127,6 +128,7 @@ static bool busy(const struct ph_agent_pool *pool, const struct ph_operation *wa
 static void start(struct ph_agent *agent, struct ph_agent_pool *pool,
     struct ph_agent_operation *operation, struct ph_agent_vm *vm, enum ph_task_kind kind)
 {
+    ph_assert(vm != NULL);
     struct ph_task *task = ph_agent_task_make(agent, pool, kind, vm, NULL, false);
     if (task == NULL) {
         return;

@@ -323,12 +323,12 @@ static int operate(struct ph_running *running, bool look)
     int rv = find_workload(running, &workload);
     if (rv == 0)
         rv = make_context(running, &workload);
-    if (rv == 0 && workload.driver->operate == NULL)
-        rv = ph_error_set(&running->error, PH_STATE_FORBIDS, "operation",
-            "%s is not for VMs of kind %s", word, workload.driver->name);
     if (rv != 0)
         return rv;
     ph_work_operate *act = look ? workload.driver->look : workload.driver->operate;
+    if (act == NULL)
+        return ph_error_set(&running->error, PH_STATE_FORBIDS, "operation",
+            "%s is not for VMs of kind %s", word, workload.driver->name);
     return failed(
         running, act(&workload.context, operation, &running->found, &running->error), word);
 }
