@@ -72,7 +72,8 @@ int ph_agent_run(const struct ph_agent_options *options, struct ph_error *error)
         ph_notify("STOPPING=1");
     }
     /* A process that ends frees everything at once; only an orderly end is worth the work. */
-    bool busy = shell->running_count + shell->fence_count > 0 || shell->probe != NULL;
+    bool busy = shell->running_count + shell->fence_count > 0 || shell->probe != NULL ||
+                shell->diverged_removal;
     ph_shell_stop(shell);
     if (lock_fd >= 0)
         close(lock_fd);

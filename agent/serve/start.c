@@ -219,7 +219,8 @@ void ph_shell_stop(struct ph_shell *shell)
         ph_stream_server_stop(&shell->streams);
     ph_store_destroy(&shell->store);
     ph_vms_fini(shell);
-    if (shell->running_count + shell->fence_count == 0 && shell->probe == NULL) {
+    if (shell->running_count + shell->fence_count == 0 && shell->probe == NULL &&
+        !shell->diverged_removal) {
         ph_guard_disconnect(&shell->guard);
         ph_shell_places_fini(shell);
         ph_mailbox_fini(&shell->mailbox);

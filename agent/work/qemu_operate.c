@@ -28,7 +28,7 @@ struct session {
     char job[32];
 };
 
-static int session_open(struct session *session, struct ph_error *error)
+static int session_open(struct session *session, uint32_t limit_ms, struct ph_error *error)
 {
     const struct ph_work_context *context = session->context;
     char name[PH_NAME_BYTES_MAX + 16];
@@ -36,8 +36,7 @@ static int session_open(struct session *session, struct ph_error *error)
     ph_text_format(name, sizeof name, "%s%s", context->vm->name, PH_QEMU_TASK_SOCKET);
     ph_text_format(session->job, sizeof session->job, JOB_PREFIX "%lld",
         (long long)session->operation->number);
-    return rv != 0 ? rv
-                   : ph_qmp_open(&session->qmp, context->run_directory, name, COMMAND_MS, error);
+    return rv != 0 ? rv : ph_qmp_open(&session->qmp, context->run_directory, name, limit_ms, error);
 }
 
 static void session_close(struct session *session)
@@ -216,16 +215,26 @@ static int list(struct session *session, char **found_out, struct ph_error *erro
     return 0;
 }
 
-/* Whether the snapshot is there; 1, 0 or -errno. */
-static int exists(struct session *session, struct ph_error *error)
+/* How many of the writable disks have the snapshot, or -errno. */
+static int having(struct session *session, size_t *all_out, struct ph_error *error)
 {
-    int rv = 0;
-    json_t *snapshots = snapshots_of(session, &rv, error);
-    if (snapshots == NULL)
+    json_t *blocks = NULL, *nodes, *node;
+    size_t i;
+    int count = 0;
+    int rv = ask(session, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), &blocks, error);
+    if (rv != 0)
         return rv;
-    rv = named(snapshots, session->operation->item) != NULL;
-    json_decref(snapshots);
-    return rv;
+    nodes = nodes_of(&session->qemu);
+    *all_out = json_array_size(nodes);
+    json_array_foreach(nodes, i, node)
+    {
+        const char *name = json_string_value(node);
+        count += named(image_snapshots(blocks, name == NULL ? "" : name),
+                     session->operation->item) != NULL;
+    }
+    json_decref(nodes);
+    json_decref(blocks);
+    return count;
 }
 
 /* ---- QEMU's jobs */
@@ -251,11 +260,10 @@ static void dismiss_others(struct session *session)
 /* Waits for the end of this operation's job: 0, -EIO with QEMU's reason, -ENOENT: QEMU knows of none. */
 static int job_wait(struct session *session, struct ph_error *error)
 {
-    uint64_t deadline_ms = ph_clock_boot_ms() + SNAPSHOT_MS;
     for (;;) {
         json_t *jobs = NULL, *job, *mine = NULL;
         size_t i;
-        int rv = ask(session, "query-jobs", NULL, &jobs, error);
+        int rv = ph_qmp_execute(&session->qmp, "query-jobs", NULL, SNAPSHOT_MS, &jobs, error);
         if (rv != 0)
             return rv;
         json_array_foreach(jobs, i, job)
@@ -271,11 +279,6 @@ static int job_wait(struct session *session, struct ph_error *error)
             rv = -ENOENT;
         else if (over && wrong != NULL)
             rv = (ph_error_set(error, PH_FAILED, NULL, "%s", wrong), -EIO);
-        else if (!over && ph_clock_boot_ms() > deadline_ms)
-            rv =
-                (ph_error_set(error, PH_FAILED, NULL,
-                     "QEMU has not done it within %d s and may still be at it", SNAPSHOT_MS / 1000),
-                    -EIO);
         json_decref(jobs);
         if (rv != 0 || over)
             return rv;
@@ -309,17 +312,23 @@ static int job_begin(struct session *session, struct ph_error *error)
 static int snapshot(struct session *session, struct ph_error *error)
 {
     const struct ph_operation *operation = session->operation;
-    bool create = operation->operation == PH_OPERATION_SNAPSHOT_CREATE;
+    size_t all = 0;
     int rv = disks_can(&session->qemu, error);
-    if (rv != 0)
-        return rv;
-    rv = exists(session, error);
-    if (rv < 0)
-        return rv;
-    if ((rv == 1) == create) {
-        ph_error_set(error, create ? PH_STATE_FORBIDS : PH_NOT_FOUND, "item",
-            create ? "there is a snapshot %s already" : "there is no snapshot %s", operation->item);
-        return create ? -EEXIST : -ENOENT;
+    int have = rv == 0 ? having(session, &all, error) : rv;
+    if (have < 0)
+        return have;
+    if (operation->operation == PH_OPERATION_SNAPSHOT_CREATE && have > 0) {
+        ph_error_set(
+            error, PH_STATE_FORBIDS, "item", "there is a snapshot %s already", operation->item);
+        return -EEXIST;
+    }
+    /* One that only some of the disks have is of no use, and can be removed. */
+    if (have == 0 ? operation->operation != PH_OPERATION_SNAPSHOT_CREATE
+                  : operation->operation == PH_OPERATION_SNAPSHOT_ROLLBACK && (size_t)have < all) {
+        ph_error_set(error, PH_NOT_FOUND, "item",
+            have == 0 ? "there is no snapshot %s" : "not every disk has a snapshot %s",
+            operation->item);
+        return -ENOENT;
     }
     dismiss_others(session);
     rv = job_begin(session, error);
@@ -331,22 +340,22 @@ static int snapshot(struct session *session, struct ph_error *error)
 static int look_at_snapshot(struct session *session, struct ph_error *error)
 {
     enum ph_vm_operation operation = session->operation->operation;
+    size_t all = 0;
     int rv = job_wait(session, error);
     if (rv == 0)
         return done(error, said(operation));
     if (rv != -ENOENT)
         return rv;
-    rv = exists(session, error);
-    if (rv < 0)
-        return rv;
-    if (operation != PH_OPERATION_SNAPSHOT_ROLLBACK &&
-        (rv == 1) == (operation == PH_OPERATION_SNAPSHOT_CREATE))
+    int have = having(session, &all, error);
+    if (have < 0)
+        return have;
+    if (operation == PH_OPERATION_SNAPSHOT_DELETE && have == 0)
         return done(error, said(operation));
     ph_error_set(error, PH_FAILED, NULL,
         "the agent ended before QEMU was told, or QEMU was started anew since: %s",
-        operation == PH_OPERATION_SNAPSHOT_ROLLBACK ? "the guest was not rolled back"
-        : rv == 1                                   ? "the snapshot is still there"
-                                                    : "there is no such snapshot");
+        operation == PH_OPERATION_SNAPSHOT_ROLLBACK ? "nobody knows of a rollback"
+        : have > 0 ? "there is a snapshot of that name, and nobody knows whether it is this one"
+                   : "there is no such snapshot");
     return -EIO;
 }
 
@@ -354,7 +363,8 @@ static int act(const struct ph_work_context *context, const struct ph_operation 
     bool look, char **found_out, struct ph_error *error)
 {
     struct session session = {.context = context, .operation = operation, .qmp = {.fd = -1}};
-    int rv = session_open(&session, error);
+    /* One that is looked at may be under way still. */
+    int rv = session_open(&session, look ? SNAPSHOT_MS : COMMAND_MS, error);
     if (rv == 0) {
         switch (operation->operation) {
         case PH_OPERATION_RESET:

@@ -274,6 +274,8 @@ int ph_core_ready(struct ph_core *core, uint64_t now_ms, int64_t wall_ms, int64_
     for (size_t i = 0; i < core->nodes.count; i++)
         ready_node(core, core->nodes.items[i].value);
     core_told(core);
+    if (core_meta_get(core, PH_META_VOTERS_UNKNOWN)[0] != '\0')
+        core_operations_restored(core);
     core_voters_ready(core);
     core->ready = true;
     for (size_t i = 0; i < core->job_count; i++)

@@ -171,6 +171,7 @@ struct core_peer {
     int64_t verify;      /* likewise: a copy that compares all (verify.c) */
     int64_t verify_done;
     int64_t verify_failures;   /* of this one, in a row */
+    uint64_t verify_retry_ms;  /* by schedule: not before */
     int64_t spoilt_found;      /* by a try of it that could not make it good */
     int64_t sent_bytes, kib_s; /* of the copy under way, as the owner said last */
     /* row.as_of by the clock that nobody sets: valid while copied_as_of is row.as_of, that is for copies
@@ -492,6 +493,7 @@ void core_operation_unlink(
     struct ph_core *core, struct core_pool *pool, const struct core_job *job);
 bool core_operation_linked(const struct core_pool *pool, const struct core_job *job);
 void core_operations_settle(struct ph_core *core, struct core_pool *pool);
+void core_operations_restored(struct ph_core *core); /* the inventory is a restored backup */
 /* Those that the pool's node shall do: into its order; as text, to see a change; and what it says of them. */
 void core_operations_add(
     struct ph_core *core, struct ph_order *order, const struct core_pool *pool);

@@ -127,6 +127,19 @@ void core_operations_settle(struct ph_core *core, struct core_pool *pool)
     }
 }
 
+/* From a backup: what was under way then may have been done since. */
+void core_operations_restored(struct ph_core *core)
+{
+    for (size_t i = 0; i < core->pools.count; i++) {
+        struct core_pool *pool = core->pools.items[i].value;
+
+        while (pool->operation_count > 0)
+            core_job_end(core, pool->operations[0], PH_JOB_FAILED,
+                "the inventory was restored: it may have been done since; look at the VM before "
+                "you ask again");
+    }
+}
+
 /* ---- orders and reports ---- */
 static bool ordered(const struct core_pool *pool, const struct core_job *job)
 {
@@ -235,6 +248,11 @@ static bool sound(struct ph_core *core, const struct ph_event_in *in, struct cor
         core_problem(core, in, PH_BAD_INPUT, "item",
             asked->item[0] == '\0' ? "%s needs the name of a snapshot" : "%s is about no snapshot",
             word);
+    else if (asked->item[0] != '\0' && strspn(asked->item, "0123456789") == strlen(asked->item))
+        core_problem(core, in, PH_BAD_INPUT, "item",
+            "a snapshot's name needs something but digits in it: QEMU would take %s for a number "
+            "of its own",
+            asked->item);
     else if (core_removing(pool))
         core_problem(core, in, PH_STATE_FORBIDS, "pool", "job %lld is removing %s",
             (long long)pool->job->row.id, asked->pool);

@@ -14,7 +14,8 @@
 
 #include "proto/codec.h"
 
-#define TRIES_MAX 3 /* of a holder, before a job gives up */
+#define TRIES_MAX 3              /* of a holder, before it is given up */
+#define RETRY_MS (3600u * 1000u) /* then one that was due by schedule is tried again */
 
 /* ---- what is declared ---- */
 
@@ -146,7 +147,10 @@ static uint64_t watch_schedule(struct ph_core *core, struct core_pool *pool)
     if (!runs(pool) || pool->job != NULL)
         return next_ms;
     for (size_t i = 0; i < pool->peers.count; i++) {
-        if (under_way(pool->peers.items[i].value))
+        struct core_peer *peer = pool->peers.items[i].value;
+        if (!holds(pool, peer))
+            peer->verify_done = peer->verify; /* it keeps no copy any more */
+        else if (under_way(peer))
             return next_ms; /* looked at again when that has ended */
     }
     for (size_t i = 0; i < pool->peers.count; i++) {
@@ -155,6 +159,8 @@ static uint64_t watch_schedule(struct ph_core *core, struct core_pool *pool)
             continue;
         bool asked = pool->verify != NULL && peer->row.verified_at < pool->verify->row.created_at;
         uint64_t at_ms = asked ? core->now_ms : due_ms(core, pool, peer, interval_ms);
+        if (!asked && at_ms != UINT64_MAX && at_ms < peer->verify_retry_ms)
+            at_ms = peer->verify_retry_ms;
         if (at_ms <= core->now_ms) {
             ask(core, pool, peer);
             return UINT64_MAX;
@@ -268,6 +274,12 @@ void core_copy_unverified(
     if (!under_way(peer))
         return;
     peer->verify_failures++;
+    if (peer->verify_failures >= TRIES_MAX && peer->pool->verify == NULL) {
+        /* Nobody waits for it, and until it ends the holder gets no newer copy. */
+        peer->verify_done = peer->verify;
+        peer->verify_retry_ms = core->now_ms + RETRY_MS;
+        core_pool_dirty(core, peer->pool);
+    }
     if (report->spoilt == 0)
         return;
     if (peer->spoilt_found == 0)

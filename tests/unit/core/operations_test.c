@@ -80,6 +80,8 @@ static void refusals(void **state)
     assert_int_equal(ask(fx, PH_OPERATION_SNAPSHOT_DELETE, "", NULL), 0);
     assert_non_null(strstr(fx_problem(fx), "name of a snapshot"));
     assert_int_equal(ask(fx, PH_OPERATION_RESET, "s1", NULL), 0);
+    assert_int_equal(ask(fx, PH_OPERATION_SNAPSHOT_ROLLBACK, "12", NULL), 0);
+    assert_non_null(strstr(fx_problem(fx), "digits"));
     pool->vms[0].row.halted = true;
     assert_int_equal(ask(fx, PH_OPERATION_RESET, "", NULL), 0);
     assert_non_null(strstr(fx_problem(fx), "start it first"));
@@ -153,6 +155,24 @@ static void a_restarted_manager_goes_on(void **state)
     fx_free(fx);
 }
 
+/* From a backup nobody can know what was done since. */
+static void a_restored_inventory_does_nothing_again(void **state)
+{
+    struct fixture *fx = web_on_n1(7);
+    char yes[] = "yes";
+    struct ph_meta meta = {.key = PH_META_VOTERS_UNKNOWN, .value = yes};
+    int64_t first = ask(fx, PH_OPERATION_RESET, "", NULL);
+
+    (void)state;
+    fx_run(fx, 500);
+    fx_manager_stop(fx);
+    fx_store_save(fx, &ph_record_meta, &meta);
+    fx_manager_start(fx);
+    assert_int_equal(fx_job_row(fx, first)->state, PH_JOB_FAILED);
+    assert_non_null(strstr(fx_job_row(fx, first)->reason, "restored"));
+    fx_free(fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +182,7 @@ int main(void)
         cmocka_unit_test(one_that_was_not_sent_is_cancelled),
         cmocka_unit_test(a_take_over_ends_it),
         cmocka_unit_test(a_restarted_manager_goes_on),
+        cmocka_unit_test(a_restored_inventory_does_nothing_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
